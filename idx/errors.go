@@ -1,0 +1,34 @@
+package idx
+
+import "errors"
+
+// Classes of failure, for [errors.Is]; the comments say what to do.
+// ErrRateLimited matches ErrUnavailable as well, because callers owe both the
+// same; ask for ErrRateLimited first where the difference matters.
+var (
+	ErrTokenInvalid        = errors.New("access token is invalid or expired")                                // start a login
+	ErrAccountDenied       = errors.New("account is blocked, locked, unverified or gone")                    // refuse; a login would not help
+	ErrRateLimited   error = &subclass{text: "LoginRadius limits the rate of calls", parent: ErrUnavailable} // keep the session, try later
+	ErrConfig              = errors.New("LoginRadius refuses the application's settings")                    // an operator must act; never a login
+	ErrUnavailable         = errors.New("LoginRadius is unavailable")                                        // keep the session, try later
+	ErrNoSecret            = errors.New("call needs an API secret, and none is configured")                  // only Account and Roles; no call was made
+)
+
+// subclass is a class within another.
+type subclass struct {
+	text   string
+	parent error
+}
+
+func (e *subclass) Error() string { return e.text }
+func (e *subclass) Unwrap() error { return e.parent }
+
+// connError is a call that got no whole answer.
+type connError struct {
+	text  string // of cause, without what must not be shown
+	cause error
+}
+
+func (e *connError) Error() string        { return ErrUnavailable.Error() + ": " + e.text }
+func (e *connError) Unwrap() error        { return e.cause }
+func (e *connError) Is(target error) bool { return target == ErrUnavailable }
