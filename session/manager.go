@@ -1,0 +1,126 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+
+	"github.com/idxauth/idxauth/internal/background"
+)
+
+const (
+	// backgroundWork bounds what touches and clean-ups may run at once.
+	backgroundWork    = 64
+	backgroundTimeout = 2 * time.Second
+)
+
+// Manager creates, finds and ends sessions. It is safe for concurrent use.
+type Manager struct {
+	store   Store
+	cfg     Config
+	open    func(data []byte) (any, error)
+	engine  scs.SessionManager
+	work    *background.Group
+	touches touches
+	log     *slog.Logger
+}
+
+// checker is a store that knows of settings under which it cannot keep its word.
+type checker interface {
+	check(log *slog.Logger) error
+}
+
+// New checks cfg and returns a manager on store. It does no I/O and reports all
+// problems in one error, those of a [NewRedis] client included. open turns the data
+// given to [Manager.Start] back into the principal that [Session.Principal]
+// returns; it runs once per opened record, and an error means that the record is
+// unreadable. If nil, the principal is the data itself, which nobody may change.
+func New(store Store, cfg Config, open func(data []byte) (principal any, err error)) (*Manager, error) {
+	cfg, err := cfg.complete()
+	log := cfg.Logger
+	if log == nil {
+		log = slog.Default()
+	}
+	if store == nil {
+		err = errors.Join(err, errors.New("session: no store: want NewRedis(client, nil), or NewMemory() in tests"))
+	}
+	if c, ok := store.(checker); ok {
+		err = errors.Join(err, c.check(log))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if open == nil {
+		open = func(data []byte) (any, error) { return data, nil }
+	}
+	return &Manager{
+		store:  store,
+		cfg:    cfg,
+		open:   open,
+		engine: newEngine(cfg),
+		work:   background.NewGroup(backgroundWork),
+		log:    log,
+	}, nil
+}
+
+// CookieName returns the name of the session cookie.
+func (m *Manager) CookieName() string { return m.engine.Cookie.Name }
+
+// ClearCookie tells the browser to forget the session token.
+func (m *Manager) ClearCookie(w http.ResponseWriter) {
+	addCookie(w, func(w http.ResponseWriter) {
+		m.engine.WriteSessionCookie(context.Background(), w, "", time.Time{})
+	})
+}
+
+// Claim marks name as used for ttl, across all instances, and returns what was
+// claimed there before: nil if the claim is ours. A name is stored as it is, so
+// hash what is secret.
+func (m *Manager) Claim(ctx context.Context, name string, value []byte, ttl time.Duration) (held []byte, err error) {
+	held, err = m.store.Claim(context.WithoutCancel(ctx), m.cfg.Name, name, value, ttl)
+	if err != nil {
+		return nil, unavailable("claim", err)
+	}
+	return held, nil
+}
+
+// Ping reports whether the store answers; otherwise ErrUnavailable.
+func (m *Manager) Ping(ctx context.Context) error {
+	if err := m.store.Ping(ctx); err != nil {
+		return unavailable("ping", err)
+	}
+	return nil
+}
+
+// Close waits for work in the background (touches) to end. Requests that come
+// later are still served, but touch nothing.
+func (m *Manager) Close() error {
+	m.work.Close()
+	return nil
+}
+
+// unavailable makes ErrUnavailable of whatever the store could not answer, and
+// keeps the cause for errors.Is: a visitor who left is context.Canceled.
+func unavailable(tried string, cause error) error {
+	if isVerdict(cause) { // not of this question: "refused" is not "signed out"
+		return fmt.Errorf("session: %s: %w: %v", tried, ErrUnavailable, cause)
+	}
+	return fmt.Errorf("session: %s: %w: %w", tried, ErrUnavailable, cause)
+}
+
+// classify keeps the verdicts of a store and makes everything else ErrUnavailable.
+func classify(tried string, err error) error {
+	if isVerdict(err) {
+		return err
+	}
+	return unavailable(tried, err)
+}
+
+func isVerdict(err error) bool {
+	return errors.Is(err, ErrNotFound) || errors.Is(err, ErrConflict) || errors.Is(err, ErrRevoked)
+}

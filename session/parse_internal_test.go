@@ -1,0 +1,209 @@
+package session
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What is parsed here comes from strangers: the rules are tested from inside, the
+// rest of the package as its users meet it.
+
+var cookieHeaders = []string{
+	"", "s=", "s=v", " s=v ", "s = v", "s=v;", ";s=v", "s=v; t=w", "t=w; s=v", "s", "=v", "s=v=w", "s==",
+	`s="v"`, `s="v`, `s="`, `s=""`, `s="v;w"`, `s=v"w`, `s=v\w`, "s=v w", "s=v,w", "s=\x7f", "s=\x00", "s=ü",
+	"S=v", "ss=v", "s=a; s=b", "s=a;s=b", `s="a"; s=a`, "s=\x01; s=v", "s\t=v", "\ts=v\t", "s=v\r\n", "s@=v",
+	"t=w; s=v; $Version=1; u", strings.Repeat("a=b; ", 2999) + "s=v", strings.Repeat("a=b; ", 3000) + "s=v",
+}
+
+func FuzzCookieValue(f *testing.F) {
+	for _, h := range cookieHeaders {
+		f.Add(h, "t=w")
+		f.Add("t=w", h)
+	}
+	f.Fuzz(func(t *testing.T, line1, line2 string) {
+		h := http.Header{"Cookie": {line1, line2}}
+		want := (&http.Request{Header: h}).CookiesNamed("s")
+		got, err := cookieValue(h, "s")
+		if len(want) != 1 {
+			if !errors.Is(err, ErrNoCookie) {
+				t.Errorf("%q: got %q, %v; net/http sees %d cookies", h["Cookie"], got, err, len(want))
+			}
+			return
+		}
+		if err != nil || got != want[0].Value {
+			t.Errorf("%q: got %q, %v, want %q", h["Cookie"], got, err, want[0].Value)
+		}
+	})
+}
+
+func FuzzParseCookie(f *testing.F) {
+	token := base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{0xfb}, 32))
+	for _, v := range []string{
+		"", "ab" + token, "ab" + token[:42] + "=", "ab" + token[:42] + "\n", "ab" + token[:41] + "\r\n",
+		"ab" + strings.Repeat("A", 43), "ab" + strings.Repeat("A", 42) + "B", "a+" + token, "ab" + token + "A", "\nb" + token,
+	} {
+		f.Add(v)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		tag, s, ok := parseCookie(value)
+		if !ok {
+			return
+		}
+		// What is accepted has one spelling only.
+		if tag+s.token() != value || len(value) != cookieLen {
+			t.Errorf("%q reads as %q", value, tag+s.token())
+		}
+		k := s.key("app", tag)
+		if k.Tag != tag || len(k.ID) != hashLen {
+			t.Errorf("%q has key %+v", value, k)
+		}
+	})
+}
+
+func FuzzParseRecord(f *testing.F) {
+	values := appendValues(nil, map[string][]byte{"a": []byte("1"), "b": []byte(`"x"`)})
+	for _, r := range []record{
+		{created: 1, deadline: 2, user: []byte("u")},
+		{created: 1790000000000, deadline: 1790600000000, user: []byte("ada"), data: []byte("data"), values: values},
+	} {
+		b, err := r.appendTo(nil)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+		f.Add(append(b, "a field of a later release"...))
+		f.Add(b[:len(b)-1])
+	}
+	f.Add([]byte{2, 1, 1, 1, 'u', 0, 0})
+	f.Add([]byte{1, 1, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 'u'})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := parseRecord(b)
+		if err != nil {
+			return
+		}
+		again, err := r.appendTo(nil)
+		if err != nil {
+			t.Fatalf("%x: %v", b, err)
+		}
+		// Numbers may have longer spellings, and later fields are dropped.
+		back, err := parseRecord(again)
+		if err != nil || back.created != r.created || back.deadline != r.deadline ||
+			!bytes.Equal(back.user, r.user) || !bytes.Equal(back.data, r.data) || !bytes.Equal(back.values, r.values) {
+			t.Errorf("%x: got %+v, %v, want %+v", b, back, err, r)
+		}
+		if values, err := parseValues(r.values); err == nil {
+			back, err := parseValues(appendValues(nil, values))
+			if err != nil || !maps.EqualFunc(back, values, bytes.Equal) {
+				t.Errorf("%x: got %v, %v, want %v", r.values, back, err, values)
+			}
+		}
+	})
+}
+
+func TestRecordSize(t *testing.T) {
+	r := record{created: 1, deadline: 2, user: []byte("u"), data: make([]byte, maxPlain)}
+	if _, err := r.appendTo(nil); err == nil {
+		t.Error("a record beyond the limit was encoded")
+	}
+	r.data = r.data[:maxPlain-10]
+	if _, err := r.appendTo(nil); err != nil {
+		t.Errorf("a record within the limit: %v", err)
+	}
+}
+
+// FuzzOpen lets strangers write what is kept under a key they know.
+func FuzzOpen(f *testing.F) {
+	var s secret
+	k := s.key("app", "ab")
+	sealed := s.seal(k, []byte("plain"))
+	f.Add(sealed)
+	f.Add(sealed[:nonceLen])
+	f.Add(append(slices.Clone(sealed), 0))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		plain, err := s.open(k, b)
+		if (err == nil) != bytes.Equal(b, sealed) && !bytes.Equal(plain, []byte("plain")) {
+			t.Errorf("%x opens as %q", b, plain)
+		}
+	})
+}
+
+func TestSealIsBoundToItsPlace(t *testing.T) {
+	s, other := secret{1}, secret{2}
+	k := s.key("app", "ab")
+	sealed := s.seal(k, []byte("plain"))
+	if plain, err := s.open(k, sealed); err != nil || string(plain) != "plain" {
+		t.Fatalf("got %q, %v", plain, err)
+	}
+	for name, open := range map[string]func() ([]byte, error){
+		"another token":    func() ([]byte, error) { return other.open(k, sealed) },
+		"another space":    func() ([]byte, error) { return s.open(Key{"app2", k.Tag, k.ID}, sealed) },
+		"another tag":      func() ([]byte, error) { return s.open(Key{k.Space, "ba", k.ID}, sealed) },
+		"another id":       func() ([]byte, error) { return s.open(Key{k.Space, k.Tag, other.key("app", "ab").ID}, sealed) },
+		"parts that moved": func() ([]byte, error) { return s.open(Key{"", k.Tag, k.ID + k.Space}, sealed) },
+	} {
+		// The last one reads the same, and its key is none that we make: 16 bytes.
+		plain, err := open()
+		if name != "parts that moved" && err == nil {
+			t.Errorf("%s: opens as %q", name, plain)
+		}
+	}
+}
+
+func TestNoncesAndHashesDiffer(t *testing.T) {
+	var s secret
+	k := s.key("app", "ab")
+	nonces := make(map[string]bool)
+	for range 10_000 {
+		nonces[string(s.seal(k, nil)[:nonceLen])] = true
+	}
+	if len(nonces) != 10_000 {
+		t.Errorf("%d nonces for 10,000 seals", len(nonces))
+	}
+	if id, key := s.hash(purposeID), s.hash(purposeKey); id == key {
+		t.Error("the id of a session is its key")
+	}
+	if a, b := userKey("a", "b"), userKey("ab", ""); a.ID == b.ID {
+		t.Error("two users have one index")
+	}
+}
+
+// A value has at most one spelling, whatever one character becomes.
+func TestEveryCharacterOfTheCookieCounts(t *testing.T) {
+	value := []byte("ab" + base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{0x5a}, 32)))
+	_, want, ok := parseCookie(string(value))
+	if !ok {
+		t.Fatal("not accepted")
+	}
+	for i := range value {
+		changed := bytes.Clone(value)
+		for changed[i] == value[i] {
+			changed[i] = byte(rand.N(256))
+		}
+		tag, got, ok := parseCookie(string(changed))
+		if ok && tag == "ab" && got == want {
+			t.Errorf("%q reads as %q", changed, value)
+		}
+	}
+}
+
+func TestRecordOfALaterRelease(t *testing.T) {
+	now := time.Now().UnixMilli()
+	r := record{created: now, deadline: now + 1, user: []byte("ada"), data: []byte("data")}
+	b, _ := r.appendTo(nil)
+	b = append(b, 3, 'n', 'e', 'w')
+	if got, err := parseRecord(b); err != nil || string(got.data) != "data" {
+		t.Errorf("with a further field: got %v, %v", got, err)
+	}
+	b[0] = recordVersion + 1
+	if _, err := parseRecord(b); err != errVersion {
+		t.Errorf("of another version: got %v", err)
+	}
+}

@@ -1,0 +1,295 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// defaultTimeout bounds one store operation in all. A request that waits longer is
+// better answered with 503: the one behind it waits too.
+const defaultTimeout = 500 * time.Millisecond
+
+// RedisOptions adjust [NewRedis]. The zero value is ready to use.
+type RedisOptions struct {
+	// Prefix goes in front of every key, the application's namespace included. It
+	// must not hold braces, which would move keys to other slots of a cluster.
+	Prefix string
+
+	// Timeout bounds each operation in all, retries and waiting for a connection
+	// included. Default 500 ms.
+	Timeout time.Duration
+}
+
+// NewRedis returns a store on client: a single node, Sentinel or Cluster, Redis 6.2
+// or later. The client stays the caller's to close.
+//
+// The store keeps its time limit with any client. But go-redis waits for 5 s by
+// default and ignores context deadlines, so while Redis hangs, goroutines of such a
+// client wait behind answers that were given up: [New] logs one warning about it,
+// and [ParseRedisURL] returns better settings. [New] fails for a client that reads
+// from replicas (ReadOnly, RouteByLatency, RouteRandomly): what was revoked would
+// live on there. Redis should not evict keys (maxmemory-policy noeviction): an
+// evicted session is a user signed out, an evicted claim can be made again.
+//
+// With the namespace as Space, records are under Space:s:{tag}:id, the sorted set
+// of a user's sessions under Space:u:{tag}:user, both of them hashes, and claims
+// under Space:n:name. No command but EVALSHA, EVAL, GET, PTTL, PEXPIREAT, SET, DEL,
+// and PING is sent; the scripts also call ZADD, ZREM, ZCARD, ZRANGE,
+// ZREMRANGEBYSCORE and EXISTS.
+func NewRedis(client redis.UniversalClient, opts *RedisOptions) Store {
+	s := &redisStore{client: client, timeout: defaultTimeout}
+	if opts != nil {
+		s.prefix = opts.Prefix
+		if opts.Timeout > 0 {
+			s.timeout = opts.Timeout
+		}
+	}
+	s.settings = settingsOf(client)
+	return s
+}
+
+type redisStore struct {
+	client   redis.UniversalClient
+	prefix   string
+	timeout  time.Duration
+	settings clientSettings
+}
+
+// clientSettings is what matters here of the options of a client.
+type clientSettings struct {
+	known        bool
+	readTimeout  time.Duration // 0: none
+	honoursCtx   bool
+	fromReplicas bool
+}
+
+func settingsOf(client redis.UniversalClient) clientSettings {
+	switch c := client.(type) {
+	case *redis.Client:
+		o := c.Options()
+		return clientSettings{true, o.ReadTimeout, o.ContextTimeoutEnabled, false}
+	case *redis.ClusterClient:
+		o := c.Options()
+		return clientSettings{true, o.ReadTimeout, o.ContextTimeoutEnabled, o.ReadOnly || o.RouteByLatency || o.RouteRandomly}
+	}
+	return clientSettings{}
+}
+
+// check tells [New] about the client.
+func (s *redisStore) check(log *slog.Logger) error {
+	var errs []error
+	if strings.ContainsAny(s.prefix, "{}") {
+		errs = append(errs, fmt.Errorf("session: Prefix %q holds a brace", s.prefix))
+	}
+	if s.settings.fromReplicas {
+		errs = append(errs, errors.New("session: the Redis client reads from replicas (ReadOnly, RouteByLatency or RouteRandomly), where revoked sessions live on"))
+	}
+	if o := s.settings; o.known && (!o.honoursCtx || o.readTimeout <= 0 || o.readTimeout > time.Second) {
+		log.Warn("session: the Redis client is set to wait for long while Redis hangs; session.ParseRedisURL returns better settings",
+			"ReadTimeout", o.readTimeout, "ContextTimeoutEnabled", o.honoursCtx)
+	}
+	return errors.Join(errs...)
+}
+
+// within runs op with the store's time limit. A client that ignores the deadlines
+// of contexts is left behind: its goroutine ends with the client's own limits, and
+// there are no more of them than the client has connections, since go-redis does
+// honour the context of those that wait for one.
+func within[T any](ctx context.Context, s *redisStore, op func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	if s.settings.honoursCtx {
+		return op(ctx)
+	}
+	type answer struct {
+		value T
+		err   error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		value, err := op(ctx)
+		answers <- answer{value, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.value, a.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}
+
+func (s *redisStore) Load(ctx context.Context, k Key) (Record, error) {
+	return within(ctx, s, func(ctx context.Context) (Record, error) {
+		pipe := s.client.Pipeline()
+		get := pipe.Get(ctx, s.record(k))
+		ttl := pipe.PTTL(ctx, s.record(k))
+		if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+			return Record{}, err
+		}
+		data, err := get.Bytes()
+		if errors.Is(err, redis.Nil) {
+			return Record{}, ErrNotFound
+		}
+		if err != nil {
+			return Record{}, err
+		}
+		left, err := ttl.Result()
+		if err != nil {
+			return Record{}, err
+		}
+		if left < 0 { // expired between the two, or without expiry: nobody's session
+			return Record{}, ErrNotFound
+		}
+		return Record{Data: data, Expires: time.Now().Add(left)}, nil
+	})
+}
+
+func (s *redisStore) Create(ctx context.Context, k Key, r Record, max int) error {
+	if isPast(r.Expires) || r.Expires.After(r.Deadline) {
+		return errExpiry
+	}
+	index := s.index(Key{k.Space, k.Tag, r.User})
+	n, err := s.run(ctx, createScript, []string{s.record(k), index},
+		k.ID, r.Data, r.Expires.UnixMilli(), r.Deadline.UnixMilli(), time.Now().UnixMilli(), max, s.records(k))
+	if err == nil && n == taken {
+		return ErrConflict
+	}
+	return err
+}
+
+func (s *redisStore) Update(ctx context.Context, k Key, old, data []byte, expires time.Time) error {
+	if isPast(expires) {
+		return errExpiry
+	}
+	n, err := s.run(ctx, updateScript, []string{s.record(k)}, old, data, expires.UnixMilli())
+	switch {
+	case err != nil:
+		return err
+	case n == missing:
+		return ErrNotFound
+	case n == taken:
+		return ErrConflict
+	}
+	return nil
+}
+
+func (s *redisStore) Touch(ctx context.Context, k Key, expires time.Time) error {
+	if isPast(expires) {
+		return errExpiry
+	}
+	found, err := within(ctx, s, func(ctx context.Context) (bool, error) {
+		return s.client.PExpireAt(ctx, s.record(k), expires).Result()
+	})
+	if err == nil && !found {
+		return ErrNotFound
+	}
+	return err
+}
+
+func (s *redisStore) Delete(ctx context.Context, k Key, user string) error {
+	if user == "" {
+		_, err := within(ctx, s, func(ctx context.Context) (int64, error) {
+			return s.client.Del(ctx, s.record(k)).Result()
+		})
+		return err
+	}
+	_, err := s.run(ctx, deleteScript, []string{s.record(k), s.index(Key{k.Space, k.Tag, user})}, k.ID)
+	return err
+}
+
+func (s *redisStore) List(ctx context.Context, k Key) ([]Entry, error) {
+	return within(ctx, s, func(ctx context.Context) ([]Entry, error) {
+		rows, err := listScript.Run(ctx, s.client, []string{s.index(k)}, s.records(k)).Slice()
+		if err != nil {
+			return nil, err
+		}
+		return parseEntries(rows, time.Now())
+	})
+}
+
+// parseEntries reads the rows of listScript: id, deadline, milliseconds left.
+func parseEntries(rows []any, now time.Time) ([]Entry, error) {
+	entries := make([]Entry, 0, len(rows)/3)
+	for ; len(rows) >= 3; rows = rows[3:] {
+		id, ok1 := rows[0].(string)
+		deadline, ok2 := rows[1].(int64)
+		left, ok3 := rows[2].(int64)
+		if !ok1 || !ok2 || !ok3 {
+			return nil, errors.New("session: list script answered something else")
+		}
+		entries = append(entries, Entry{
+			ID:       id,
+			Expires:  now.Add(time.Duration(left) * time.Millisecond),
+			Deadline: time.UnixMilli(deadline),
+		})
+	}
+	return entries, nil
+}
+
+func (s *redisStore) DeleteUser(ctx context.Context, k Key, keep string) (int, error) {
+	return s.run(ctx, deleteUserScript, []string{s.index(k)}, keep, s.records(k))
+}
+
+// Claim marks its value as its own with a few random bytes in front: when go-redis
+// repeats a SET whose answer was lost, it finds what it wrote itself, which is a
+// claim that succeeded, while the same value claimed by somebody else is not.
+func (s *redisStore) Claim(ctx context.Context, space, name string, value []byte, ttl time.Duration) ([]byte, error) {
+	if ttl < time.Millisecond {
+		return nil, errExpiry
+	}
+	key := s.prefix + space + ":n:" + name
+	mine := make([]byte, claimMark, claimMark+len(value))
+	rand.Read(mine)
+	mine = append(mine, value...)
+	return within(ctx, s, func(ctx context.Context) ([]byte, error) {
+		for ctx.Err() == nil {
+			err := s.client.SetArgs(ctx, key, mine, redis.SetArgs{Mode: "NX", TTL: ttl}).Err()
+			if !errors.Is(err, redis.Nil) {
+				return nil, err
+			}
+			held, err := s.client.Get(ctx, key).Bytes()
+			switch {
+			case errors.Is(err, redis.Nil): // expired between the two: it is free again
+				continue
+			case err != nil:
+				return nil, err
+			case bytes.Equal(held, mine):
+				return nil, nil
+			}
+			return held[min(claimMark, len(held)):], nil
+		}
+		return nil, ctx.Err()
+	})
+}
+
+const claimMark = 8
+
+func (s *redisStore) Ping(ctx context.Context) error {
+	_, err := within(ctx, s, func(ctx context.Context) (string, error) {
+		return s.client.Ping(ctx).Result()
+	})
+	return err
+}
+
+// run runs a script that answers with a number. It is sent by its hash, and whole
+// only if Redis has forgotten it.
+func (s *redisStore) run(ctx context.Context, script *redis.Script, keys []string, args ...any) (int, error) {
+	return within(ctx, s, func(ctx context.Context) (int, error) {
+		return script.Run(ctx, s.client, keys, args...).Int()
+	})
+}
+
+// records is the beginning of all record keys with the tag of k. The braces make
+// the tag what a cluster computes the slot from.
+func (s *redisStore) records(k Key) string { return s.prefix + k.Space + ":s:{" + k.Tag + "}:" }
+func (s *redisStore) record(k Key) string  { return s.records(k) + k.ID }
+func (s *redisStore) index(k Key) string   { return s.prefix + k.Space + ":u:{" + k.Tag + "}:" + k.ID }

@@ -1,0 +1,528 @@
+// Package sessiontest has the suite that every [session.Store] must pass.
+//
+//	func TestStore(t *testing.T) {
+//		sessiontest.TestStore(t, func(t *testing.T) session.Store { return mystore.New(t) })
+//	}
+package sessiontest
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/idxauth/idxauth/session"
+)
+
+// TestStore checks the contract of [session.Store] on stores that newStore returns,
+// which may all be the same one: each test has a namespace of its own. It runs
+// against the real clock and takes about a second.
+func TestStore(t *testing.T, newStore func(t *testing.T) session.Store) {
+	for _, tt := range []struct {
+		name string
+		run  func(*testing.T, *fixture)
+	}{
+		{"load returns what was created", testLoad},
+		{"keys are told apart", testKeys},
+		{"create never overwrites", testCreateOnly},
+		{"create of the same data is a repeated write", testCreateAgain},
+		{"update never creates", testUpdateOnly},
+		{"update compares and sets", testUpdateCompares},
+		{"one of many updates wins", testUpdateRace},
+		{"touch moves the expiry only", testTouch},
+		{"nothing is written with an expiry in the past", testPast},
+		{"records expire", testExpiry},
+		{"delete removes record and entry", testDelete},
+		{"delete without a user", testDeleteWithoutUser},
+		{"nothing brings a deleted record back", testNoRevival},
+		{"list is ordered and drops the dead", testList},
+		{"users are told apart", testUsers},
+		{"most sessions of a user", testMax},
+		{"dead sessions do not count", testMaxCountsTheLiving},
+		{"delete user keeps one", testDeleteUser},
+		{"no login survives a later delete user", testDeleteUserRace},
+		{"a claim is made once", testClaim},
+		{"claims expire", testClaimExpires},
+		{"one of 64 claims is ours", testClaimRace},
+		{"an ended context is an error, not a verdict", testContext},
+		{"ping", testPing},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tt.run(t, &fixture{t: t, Store: newStore(t), space: "test-" + strings.ToLower(rand.Text())})
+		})
+	}
+}
+
+// fixture is a store and a namespace in it.
+type fixture struct {
+	session.Store
+	t     *testing.T
+	space string
+}
+
+const tag = "aB"
+
+// key returns the key of a record, or of a user's index, by a short name.
+func (f *fixture) key(name string) session.Key {
+	return session.Key{Space: f.space, Tag: tag, ID: id(name)}
+}
+
+// id returns 16 bytes, some of which are no text.
+func id(name string) string {
+	return string(append([]byte{0, 0xff, '\r', '\n'}, fmt.Sprintf("%-12s", name)...))
+}
+
+func in(d time.Duration) time.Time { return time.Now().Add(d).Truncate(time.Millisecond) }
+
+func newRecord(user, data string) session.Record {
+	return session.Record{User: id(user), Data: []byte(data), Expires: in(time.Minute), Deadline: in(time.Hour)}
+}
+
+func (f *fixture) create(name string, r session.Record, max int) {
+	f.t.Helper()
+	if err := f.Create(f.t.Context(), f.key(name), r, max); err != nil {
+		f.t.Fatalf("Create %s: %v", name, err)
+	}
+}
+
+// wantData checks what is under name: "" means that there is nothing.
+func (f *fixture) wantData(name, want string) {
+	f.t.Helper()
+	r, err := f.Load(f.t.Context(), f.key(name))
+	switch {
+	case want == "":
+		f.wantError("Load "+name, err, session.ErrNotFound)
+	case err != nil:
+		f.t.Errorf("Load %s: %v", name, err)
+	case string(r.Data) != want:
+		f.t.Errorf("Load %s: got %q, want %q", name, r.Data, want)
+	}
+}
+
+func (f *fixture) wantError(what string, got, want error) {
+	f.t.Helper()
+	if !errors.Is(got, want) {
+		f.t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// wantList checks the sessions in the index of user, in order.
+func (f *fixture) wantList(user string, names ...string) []session.Entry {
+	f.t.Helper()
+	entries, err := f.List(f.t.Context(), f.key(user))
+	if err != nil {
+		f.t.Errorf("List %s: %v", user, err)
+	}
+	got := make([]string, len(entries))
+	for i, e := range entries {
+		got[i] = e.ID
+	}
+	want := make([]string, len(names))
+	for i, n := range names {
+		want[i] = id(n)
+	}
+	if !slices.Equal(got, want) {
+		f.t.Errorf("List %s: got %q, want %q", user, got, want)
+	}
+	return entries
+}
+
+// eventually waits for something that only the clock can bring about.
+func (f *fixture) eventually(what string, ok func() bool) {
+	f.t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for late := time.Now().Add(10 * time.Second); !ok(); <-tick.C {
+		if time.Now().After(late) {
+			f.t.Fatalf("still not so: %s", what)
+		}
+	}
+}
+
+// wantTime allows for the time that the answer took.
+func (f *fixture) wantTime(what string, got, want time.Time) {
+	f.t.Helper()
+	if d := got.Sub(want).Abs(); d > 2*time.Second {
+		f.t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+func testLoad(t *testing.T, f *fixture) {
+	f.wantData("a", "")
+	data := string([]byte{0, 1, 0xff, '\r', '\n', '{', '}'}) + strings.Repeat("x", 64<<10)
+	r := newRecord("ada", data)
+	f.create("a", r, 0)
+	f.wantData("a", data)
+	got, _ := f.Load(t.Context(), f.key("a"))
+	f.wantTime("Expires", got.Expires, r.Expires)
+}
+
+func testKeys(t *testing.T, f *fixture) {
+	f.create("a", newRecord("ada", "one"), 0)
+	for _, k := range []session.Key{
+		{Space: f.space + "2", Tag: tag, ID: id("a")},
+		{Space: f.space, Tag: "Ab", ID: id("a")},
+		{Space: f.space, Tag: tag, ID: id("b")},
+		{Space: f.space, Tag: tag, ID: id("ada")},
+	} {
+		if _, err := f.Load(t.Context(), k); !errors.Is(err, session.ErrNotFound) {
+			t.Errorf("Load %+v: got %v, want ErrNotFound", k, err)
+		}
+	}
+}
+
+func testCreateOnly(t *testing.T, f *fixture) {
+	f.create("a", newRecord("ada", "one"), 0)
+	err := f.Create(t.Context(), f.key("a"), newRecord("eve", "two"), 0)
+	f.wantError("Create", err, session.ErrConflict)
+	f.wantData("a", "one")
+	f.wantList("eve")
+}
+
+func testCreateAgain(t *testing.T, f *fixture) {
+	r := newRecord("ada", "one")
+	f.create("a", r, 1)
+	f.create("a", r, 1)
+	f.wantData("a", "one")
+	f.wantList("ada", "a")
+}
+
+func testUpdateOnly(t *testing.T, f *fixture) {
+	err := f.Update(t.Context(), f.key("a"), []byte("one"), []byte("two"), in(time.Minute))
+	f.wantError("Update", err, session.ErrNotFound)
+	f.wantData("a", "")
+}
+
+func testUpdateCompares(t *testing.T, f *fixture) {
+	f.create("a", newRecord("ada", "one"), 0)
+	expires := in(2 * time.Minute)
+	if err := f.Update(t.Context(), f.key("a"), []byte("one"), []byte("two"), expires); err != nil {
+		t.Fatal(err)
+	}
+	f.wantData("a", "two")
+	got, _ := f.Load(t.Context(), f.key("a"))
+	f.wantTime("Expires", got.Expires, expires)
+	err := f.Update(t.Context(), f.key("a"), []byte("one"), []byte("three"), expires)
+	f.wantError("Update of what was changed", err, session.ErrConflict)
+	f.wantData("a", "two")
+	// The same write again: the answer to the first may have been lost.
+	if err := f.Update(t.Context(), f.key("a"), []byte("one"), []byte("two"), expires); err != nil {
+		t.Errorf("Update repeated: %v", err)
+	}
+	f.wantList("ada", "a")
+}
+
+func testUpdateRace(t *testing.T, f *fixture) {
+	f.create("a", newRecord("ada", "one"), 0)
+	var won atomic.Int32
+	parallel(16, func(i int) {
+		err := f.Update(t.Context(), f.key("a"), []byte("one"), fmt.Appendf(nil, "two %d", i), in(time.Minute))
+		switch {
+		case err == nil:
+			won.Add(1)
+		case !errors.Is(err, session.ErrConflict):
+			t.Errorf("Update: %v", err)
+		}
+	})
+	if won.Load() != 1 {
+		t.Errorf("%d of 16 updates of one record succeeded, want 1", won.Load())
+	}
+}
+
+func testTouch(t *testing.T, f *fixture) {
+	f.wantError("Touch", f.Touch(t.Context(), f.key("a"), in(time.Minute)), session.ErrNotFound)
+	f.wantData("a", "")
+	f.create("a", newRecord("ada", "one"), 0)
+	for _, d := range []time.Duration{30 * time.Minute, 10 * time.Second} {
+		expires := in(d)
+		if err := f.Touch(t.Context(), f.key("a"), expires); err != nil {
+			t.Fatal(err)
+		}
+		f.wantData("a", "one")
+		got, _ := f.Load(t.Context(), f.key("a"))
+		f.wantTime("Expires", got.Expires, expires)
+	}
+	entries := f.wantList("ada", "a")
+	if len(entries) == 1 {
+		f.wantTime("Deadline", entries[0].Deadline, in(time.Hour))
+	}
+}
+
+func testPast(t *testing.T, f *fixture) {
+	ctx := t.Context()
+	past := newRecord("ada", "one")
+	past.Expires = in(-time.Second)
+	if f.Create(ctx, f.key("a"), past, 0) == nil {
+		t.Error("Create with an expiry in the past: no error")
+	}
+	late := newRecord("ada", "one")
+	late.Expires = late.Deadline.Add(time.Second)
+	if f.Create(ctx, f.key("a"), late, 0) == nil {
+		t.Error("Create with an expiry after the deadline: no error")
+	}
+	f.wantData("a", "")
+	f.wantList("ada")
+	f.create("b", newRecord("ada", "one"), 0)
+	if f.Update(ctx, f.key("b"), []byte("one"), []byte("two"), in(-time.Second)) == nil {
+		t.Error("Update with an expiry in the past: no error")
+	}
+	if f.Touch(ctx, f.key("b"), in(-time.Second)) == nil {
+		t.Error("Touch with an expiry in the past: no error")
+	}
+	f.wantData("b", "one")
+	if _, err := f.Claim(ctx, f.space, "n", []byte("v"), 0); err == nil {
+		t.Error("Claim for no time: no error")
+	}
+}
+
+func testExpiry(t *testing.T, f *fixture) {
+	r := newRecord("ada", "one")
+	r.Expires = in(150 * time.Millisecond)
+	f.create("a", r, 0)
+	f.create("b", newRecord("ada", "one"), 0)
+	f.eventually("the record has expired", func() bool {
+		_, err := f.Load(t.Context(), f.key("a"))
+		return errors.Is(err, session.ErrNotFound)
+	})
+	if time.Now().Before(r.Expires.Add(-10 * time.Millisecond)) {
+		t.Error("the record expired too early")
+	}
+	f.wantError("Touch", f.Touch(t.Context(), f.key("a"), in(time.Minute)), session.ErrNotFound)
+	err := f.Update(t.Context(), f.key("a"), []byte("one"), []byte("two"), in(time.Minute))
+	f.wantError("Update", err, session.ErrNotFound)
+	f.wantData("a", "")
+	f.wantList("ada", "b")
+}
+
+func testDelete(t *testing.T, f *fixture) {
+	ctx := t.Context()
+	if err := f.Delete(ctx, f.key("a"), id("ada")); err != nil {
+		t.Errorf("Delete of nothing: %v", err)
+	}
+	f.create("a", newRecord("ada", "one"), 0)
+	f.create("b", newRecord("ada", "two"), 0)
+	if err := f.Delete(ctx, f.key("a"), id("ada")); err != nil {
+		t.Fatal(err)
+	}
+	f.wantData("a", "")
+	f.wantData("b", "two")
+	f.wantList("ada", "b")
+}
+
+func testDeleteWithoutUser(t *testing.T, f *fixture) {
+	f.create("a", newRecord("ada", "one"), 0)
+	if err := f.Delete(t.Context(), f.key("a"), ""); err != nil {
+		t.Fatal(err)
+	}
+	f.wantData("a", "")
+	f.wantList("ada")
+}
+
+func testNoRevival(t *testing.T, f *fixture) {
+	for round := range 100 {
+		name := fmt.Sprint("r", round)
+		f.create(name, newRecord("ada", "one"), 0)
+		writes := []func(){
+			func() { f.Delete(t.Context(), f.key(name), id("ada")) },
+			func() { f.Update(t.Context(), f.key(name), []byte("one"), []byte("two"), in(time.Minute)) },
+			func() { f.Touch(t.Context(), f.key(name), in(2*time.Minute)) },
+		}
+		parallel(len(writes), func(i int) { writes[i]() })
+		f.wantData(name, "")
+	}
+	f.wantList("ada")
+}
+
+func testList(t *testing.T, f *fixture) {
+	f.wantList("ada")
+	for i, name := range []string{"c", "a", "b"} { // by deadline, not by id
+		r := newRecord("ada", name)
+		r.Deadline = r.Deadline.Add(time.Duration(i) * time.Minute)
+		f.create(name, r, 0)
+	}
+	short := newRecord("ada", "short")
+	short.Expires, short.Deadline = in(500*time.Millisecond), short.Deadline.Add(30*time.Second)
+	f.create("short", short, 0)
+	entries := f.wantList("ada", "c", "short", "a", "b")
+	if len(entries) == 4 {
+		f.wantTime("Expires", entries[0].Expires, in(time.Minute))
+		f.wantTime("Deadline", entries[3].Deadline, in(time.Hour+2*time.Minute))
+	}
+	f.eventually("the dead one is gone from the list", func() bool {
+		entries, err := f.List(t.Context(), f.key("ada"))
+		return err == nil && len(entries) == 3
+	})
+	f.wantList("ada", "c", "a", "b")
+}
+
+func testUsers(t *testing.T, f *fixture) {
+	f.create("a", newRecord("ada", "one"), 1)
+	f.create("b", newRecord("bob", "two"), 1)
+	f.wantList("ada", "a")
+	f.wantList("bob", "b")
+	if n, err := f.DeleteUser(t.Context(), f.key("bob"), ""); n != 1 || err != nil {
+		t.Errorf("DeleteUser: got %d, %v, want 1", n, err)
+	}
+	f.wantData("a", "one")
+}
+
+func testMax(t *testing.T, f *fixture) {
+	for i, name := range []string{"b", "a", "d", "c"} {
+		r := newRecord("ada", name)
+		r.Deadline = r.Deadline.Add(time.Duration(i) * time.Second)
+		f.create(name, r, 2)
+	}
+	f.wantData("b", "")
+	f.wantData("a", "")
+	f.wantList("ada", "d", "c")
+}
+
+func testMaxCountsTheLiving(t *testing.T, f *fixture) {
+	f.create("old", newRecord("ada", "old"), 2)
+	idle := newRecord("ada", "idle")
+	idle.Expires, idle.Deadline = in(50*time.Millisecond), idle.Deadline.Add(time.Minute)
+	f.create("idle", idle, 2)
+	f.eventually("one has expired", func() bool {
+		_, err := f.Load(t.Context(), f.key("idle"))
+		return errors.Is(err, session.ErrNotFound)
+	})
+	late := newRecord("ada", "new")
+	late.Deadline = late.Deadline.Add(2 * time.Minute)
+	f.create("new", late, 2)
+	f.wantData("old", "old")
+	f.wantList("ada", "old", "new")
+}
+
+func testDeleteUser(t *testing.T, f *fixture) {
+	ctx := t.Context()
+	if n, err := f.DeleteUser(ctx, f.key("ada"), ""); n != 0 || err != nil {
+		t.Errorf("DeleteUser of nobody: got %d, %v", n, err)
+	}
+	for i, name := range []string{"a", "b", "c"} {
+		r := newRecord("ada", name)
+		r.Deadline = r.Deadline.Add(time.Duration(i) * time.Second)
+		f.create(name, r, 0)
+	}
+	if n, err := f.DeleteUser(ctx, f.key("ada"), id("b")); n != 2 || err != nil {
+		t.Errorf("DeleteUser: got %d, %v, want 2", n, err)
+	}
+	f.wantData("a", "")
+	f.wantData("b", "b")
+	f.wantList("ada", "b")
+	if n, err := f.DeleteUser(ctx, f.key("ada"), ""); n != 1 || err != nil {
+		t.Errorf("DeleteUser: got %d, %v, want 1", n, err)
+	}
+	f.wantList("ada")
+}
+
+func testDeleteUserRace(t *testing.T, f *fixture) {
+	parallel(8, func(worker int) {
+		for i := range 20 {
+			f.create(fmt.Sprintf("%d.%d", worker, i), newRecord("ada", "x"), 0)
+			if i%5 == 4 {
+				if _, err := f.DeleteUser(t.Context(), f.key("ada"), ""); err != nil {
+					t.Errorf("DeleteUser: %v", err)
+				}
+			}
+		}
+	})
+	if _, err := f.DeleteUser(t.Context(), f.key("ada"), ""); err != nil {
+		t.Fatal(err)
+	}
+	for worker := range 8 {
+		for i := range 20 {
+			f.wantData(fmt.Sprintf("%d.%d", worker, i), "")
+		}
+	}
+}
+
+func testClaim(t *testing.T, f *fixture) {
+	for _, tt := range []struct{ name, value, want string }{
+		{"n", "one", ""},
+		{"n", "two", "one"},
+		{"n", "one", "one"}, // the same value is no claim of one's own
+		{"m", "two", ""},
+	} {
+		held, err := f.Claim(t.Context(), f.space, tt.name, []byte(tt.value), time.Minute)
+		if err != nil || string(held) != tt.want || (held == nil) != (tt.want == "") {
+			t.Errorf("Claim %s=%s: held %q, %v, want %q", tt.name, tt.value, held, err, tt.want)
+		}
+	}
+	if held, err := f.Claim(t.Context(), f.space+"2", "n", []byte("x"), time.Minute); held != nil || err != nil {
+		t.Errorf("Claim in another namespace: held %q, %v", held, err)
+	}
+	for _, wantNil := range []bool{true, false} {
+		held, err := f.Claim(t.Context(), f.space, "empty", nil, time.Minute)
+		if err != nil || (held == nil) != wantNil || len(held) > 0 {
+			t.Errorf("Claim of no value: held %v, %v", held, err)
+		}
+	}
+}
+
+func testClaimExpires(t *testing.T, f *fixture) {
+	claim := func() bool {
+		held, err := f.Claim(t.Context(), f.space, "n", []byte("v"), 50*time.Millisecond)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return held == nil
+	}
+	if !claim() || claim() {
+		t.Error("the first claim is not ours, or the second is")
+	}
+	f.eventually("the claim has expired", claim)
+}
+
+func testClaimRace(t *testing.T, f *fixture) {
+	var ours atomic.Int32
+	parallel(64, func(i int) {
+		value := fmt.Appendf(nil, "%d", i)
+		held, err := f.Claim(t.Context(), f.space, "n", value, time.Minute)
+		switch {
+		case err != nil:
+			t.Errorf("Claim: %v", err)
+		case held == nil:
+			ours.Add(1)
+		case bytes.Equal(held, value):
+			t.Errorf("Claim: held by itself")
+		}
+	})
+	if ours.Load() != 1 {
+		t.Errorf("%d of 64 claims are ours, want 1", ours.Load())
+	}
+}
+
+func testContext(t *testing.T, f *fixture) {
+	f.create("a", newRecord("ada", "one"), 0)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := f.Load(ctx, f.key("a")); err != nil && !errors.Is(err, context.Canceled) {
+		t.Errorf("Load with an ended context: got %v, want context.Canceled or an answer", err)
+	}
+	if _, err := f.Load(ctx, f.key("none")); err == nil {
+		t.Error("Load of nothing with an ended context: no error")
+	}
+	f.wantData("a", "one")
+}
+
+func testPing(t *testing.T, f *fixture) {
+	if err := f.Ping(t.Context()); err != nil {
+		t.Errorf("Ping: %v", err)
+	}
+}
+
+func parallel(n int, fn func(i int)) {
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { fn(i) })
+	}
+	wg.Wait()
+}

@@ -1,0 +1,114 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Errors of stores and of [Manager]. "There is no session" and "the store cannot
+// say" are never mixed: match with [errors.Is].
+var (
+	// ErrNotFound means that there is no live session: it never existed, has
+	// expired, was ended, or its record cannot be opened.
+	ErrNotFound = errors.New("session: not found")
+
+	// ErrRevoked means that a write was refused because the session has ended
+	// meanwhile. Nothing was brought back.
+	ErrRevoked = errors.New("session: ended meanwhile")
+
+	// ErrConflict means that a record was changed by somebody else since it was
+	// read, or, for Create, that the key is taken.
+	ErrConflict = errors.New("session: record changed meanwhile")
+
+	// ErrUnavailable means that the store did not answer in time or refused: who
+	// is signed in cannot be known. Neither let in nor sign out.
+	ErrUnavailable = errors.New("session: store unavailable")
+
+	// ErrNoCookie is the [ErrNotFound] of a request without a usable session
+	// cookie: none, several of the name, or none that we could have set.
+	ErrNoCookie = fmt.Errorf("%w: no session cookie", ErrNotFound)
+)
+
+// Made once, because strangers get them on every request.
+var (
+	errTwoCookies = fmt.Errorf("%w: several of the name", ErrNoCookie)
+	errExpiry     = fmt.Errorf("%w: expiry in the past or beyond the deadline", ErrNotFound)
+)
+
+// Key names one session record. Its parts hold no secret.
+type Key struct {
+	Space string // namespace of the application, in front of everything it stores
+	Tag   string // two characters from a hash of the user id; on Redis Cluster the slot
+	ID    string // 16 bytes of a hash of the session token
+}
+
+// Record is what a store keeps under a [Key]. Data is sealed: stores never see
+// who it is.
+type Record struct {
+	User     string    // 16 bytes of a hash of the user id: names the user's index beside the record
+	Data     []byte    // opaque to the store
+	Expires  time.Time // when the store drops the record, if it is not touched; whole milliseconds
+	Deadline time.Time // the absolute limit: nothing extends the record past it
+}
+
+// Entry is one session in a user's index.
+type Entry struct {
+	ID       string // [Key].ID
+	Expires  time.Time
+	Deadline time.Time
+}
+
+// A Store keeps sealed session records and is safe for concurrent use. Package
+// sessiontest has the suite that an implementation must pass.
+//
+// A record and its entry in the index of its user change in one atomic step. An
+// error that is none of the named ones means that the store cannot say. A store
+// answers within a time of its own, about half a second, whatever the context
+// allows: [Manager] sets no limit, and takes the end of the request off the context
+// of writes. It may repeat a write whose answer it missed, hence the rules for the
+// same data. Byte slices belong to nobody: neither side changes one that it has
+// handed over or been given.
+type Store interface {
+	// Load returns Data and Expires of the record under k, or ErrNotFound if there
+	// is none, it has expired, or it has no expiry. One round trip, no write.
+	Load(ctx context.Context, k Key) (Record, error)
+
+	// Create writes r under k and enters it into its user's index, or returns
+	// ErrConflict if k is taken by other data. If the user then has more than max
+	// sessions, those with the earliest deadlines are deleted; max 0 means no
+	// limit. It refuses an r that has expired, or that expires after its deadline.
+	Create(ctx context.Context, k Key, r Record, max int) error
+
+	// Update replaces the data old under k by data, and its expiry. It never
+	// creates: ErrNotFound if the record is gone, ErrConflict if it is neither old
+	// nor data. It refuses an expiry in the past.
+	Update(ctx context.Context, k Key, old, data []byte, expires time.Time) error
+
+	// Touch moves the expiry of the record under k and changes nothing else, or
+	// returns ErrNotFound. It refuses an expiry in the past.
+	Touch(ctx context.Context, k Key, expires time.Time) error
+
+	// Delete removes the record under k and its entry in the index of user. A
+	// missing record is no error. An empty user leaves the index alone: its entry
+	// goes when the index is next listed.
+	Delete(ctx context.Context, k Key, user string) error
+
+	// List returns the live sessions of the user whose index is under k (k.ID is
+	// [Record].User), earliest deadline first, and drops dead entries from the
+	// index.
+	List(ctx context.Context, k Key) ([]Entry, error)
+
+	// DeleteUser removes all sessions of the user whose index is under k, except
+	// the one with the id keep ("" keeps none), and returns how many there were.
+	DeleteUser(ctx context.Context, k Key, keep string) (int, error)
+
+	// Claim writes value under name for ttl unless something is there already, and
+	// returns what was there, not nil even if it is empty: nil if the claim is
+	// ours. Of several at once, one is ours.
+	Claim(ctx context.Context, space, name string, value []byte, ttl time.Duration) (held []byte, err error)
+
+	// Ping asks whether the store answers.
+	Ping(ctx context.Context) error
+}

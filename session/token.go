@@ -1,0 +1,85 @@
+package session
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+)
+
+// The cookie's value is the slot tag followed by the session token. The tag is 12
+// bits of a hash of the user id: it names the Redis slot in which the user's
+// sessions and their index live, so that both change in one step, on a cluster too.
+const (
+	tagLen    = 2
+	tokenLen  = 43 // 32 bytes in base64url, as scs makes them
+	cookieLen = tagLen + tokenLen
+	hashLen   = 16 // bytes of a hash that name a session or a user
+)
+
+// Every hash has a purpose of its own in front, so that none can stand for another:
+// who knows a session's id (Redis does) learns nothing about the key of its record.
+// Purpose and token together fit one block of SHA-256.
+const (
+	purposeID   = "idxauth-session-id/1 "
+	purposeKey  = "idxauth-session-key/1"
+	purposeUser = "idxauth-session-user/1 "
+)
+
+// strict refuses a last character with stray bits: without it several cookie
+// values would name one session.
+var strict = base64.RawURLEncoding.Strict()
+
+// secret is the session token, decoded. It is known to the browser and, while they
+// handle a request, to us; never to the store.
+type secret [32]byte
+
+// parseToken reads what scs made.
+func parseToken(token string) (s secret, ok bool) {
+	if len(token) != tokenLen {
+		return s, false
+	}
+	// The decoder skips line breaks, hence the count.
+	n, err := strict.Decode(s[:], []byte(token))
+	return s, err == nil && n == len(s)
+}
+
+// token returns s as scs knows it.
+func (s *secret) token() string { return base64.RawURLEncoding.EncodeToString(s[:]) }
+
+// parseCookie splits a cookie value of exactly the right length and alphabet.
+func parseCookie(value string) (tag string, s secret, ok bool) {
+	if len(value) != cookieLen || !isBase64URL(value[0]) || !isBase64URL(value[1]) {
+		return "", s, false
+	}
+	s, ok = parseToken(value[tagLen:])
+	return value[:tagLen], s, ok
+}
+
+func isBase64URL(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
+}
+
+// key returns the name of the record of s.
+func (s *secret) key(space, tag string) Key {
+	id := s.hash(purposeID)
+	var b [tagLen + hashLen]byte // one string for both: this runs on every request
+	copy(b[:], tag)
+	copy(b[tagLen:], id[:hashLen])
+	both := string(b[:])
+	return Key{Space: space, Tag: both[:tagLen], ID: both[tagLen:]}
+}
+
+// hash hashes s for one purpose, each of which has the same length.
+func (s *secret) hash(purpose string) [sha256.Size]byte {
+	var b [len(purposeKey) + len(s)]byte
+	copy(b[:], purpose)
+	copy(b[len(purposeKey):], s[:])
+	return sha256.Sum256(b[:])
+}
+
+// userKey names the index of a user's sessions, and the tag that its sessions
+// share. Both come from one hash, but not from the same part of it.
+func userKey(space, userID string) Key {
+	sum := sha256.Sum256([]byte(purposeUser + space + "\x00" + userID))
+	tag := base64.RawURLEncoding.EncodeToString(sum[hashLen : hashLen+3])[:tagLen]
+	return Key{Space: space, Tag: tag, ID: string(sum[:hashLen])}
+}

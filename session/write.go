@@ -1,0 +1,173 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+)
+
+// maxTries is how often a change is replayed on a session that others changed
+// meanwhile. In each round one of them succeeds, and a browser sends six requests
+// at once.
+const maxTries = 8
+
+// Draft returns a context in which [Put] collects values for the session that
+// Start will create with that context, before it exists.
+func (m *Manager) Draft(ctx context.Context) context.Context {
+	return NewContext(ctx, &Session{isDraft: true})
+}
+
+// NewSession is what [Manager.Start] needs to know.
+type NewSession struct {
+	UserID   string   // the user's stable id; names the index, cannot be changed later
+	Data     []byte   // becomes the principal
+	Replaces *Session // ended first, if not nil
+}
+
+// Start creates a session with a fresh token, and sets the cookie on w only if
+// the store has it. Values put into a [Manager.Draft] context move in, and the
+// context carries the session from then on; nothing of n.Replaces does. It costs
+// one round trip, two with n.Replaces, and goes on if ctx ends.
+func (m *Manager) Start(ctx context.Context, w http.ResponseWriter, n NewSession) (*Session, error) {
+	if n.UserID == "" {
+		return nil, errors.New("session: start: no user id")
+	}
+	if n.Replaces != nil {
+		if err := m.End(ctx, n.Replaces); err != nil {
+			return nil, err
+		}
+	}
+	c := carrierOf(ctx)
+	if c == nil {
+		return m.start(ctx, w, n, nil)
+	}
+	if s := c.current.Load(); s == nil || !s.isDraft {
+		return m.start(ctx, w, n, nil)
+	}
+	return c.write(func(draft *Session) (*Session, error) {
+		if !draft.isDraft { // somebody else started it
+			return m.start(ctx, w, n, nil)
+		}
+		values, err := draft.decoded()
+		if err != nil {
+			return nil, err
+		}
+		return m.start(ctx, w, n, values)
+	})
+}
+
+func (m *Manager) start(ctx context.Context, w http.ResponseWriter, n NewSession, values map[string][]byte) (*Session, error) {
+	e := &errand{
+		Context: context.WithoutCancel(ctx),
+		manager: m,
+		user:    userKey(m.cfg.Name, n.UserID),
+	}
+	data, err := m.engine.Load(e, "")
+	if err != nil {
+		return nil, fmt.Errorf("session: start: %w", err)
+	}
+	m.engine.Put(data, identityKey, identity{time.Now().UnixMilli(), []byte(n.UserID), n.Data})
+	for key, value := range values {
+		m.engine.Put(data, key, value)
+	}
+	token, deadline, err := m.engine.Commit(data)
+	if err != nil {
+		return nil, err
+	}
+	addCookie(w, func(w http.ResponseWriter) {
+		m.engine.WriteSessionCookie(data, w, e.user.Tag+token, deadline)
+	})
+	return e.written, nil
+}
+
+// Update replaces the principal's data of s with what change makes of the stored
+// one, if the session still exists, and returns the session as it is now. The
+// error is ErrRevoked if it has ended. change may run several times and may return
+// its argument, which it must not modify, to write nothing. If ctx carries s, it
+// carries the result from then on; change must not use the values of that context.
+func (m *Manager) Update(ctx context.Context, s *Session, change func(data []byte) ([]byte, error)) (*Session, error) {
+	apply := func(data context.Context) error {
+		id, ok := m.engine.Get(data, identityKey).(identity)
+		if !ok {
+			return errFormat // cannot be: every record has one
+		}
+		changed, err := change(id.data)
+		if err != nil || bytes.Equal(changed, id.data) {
+			return err
+		}
+		m.engine.Put(data, identityKey, identity{id.created, id.user, changed})
+		return nil
+	}
+	c := carrierOf(ctx)
+	if c == nil {
+		return m.write(ctx, s, apply)
+	}
+	if current := c.current.Load(); current == nil || current.manager != m || current.key != s.key {
+		return m.write(ctx, s, apply)
+	}
+	return c.write(func(current *Session) (*Session, error) {
+		return m.write(ctx, current, apply)
+	})
+}
+
+// write applies change to the data of s and commits it, if it changed anything;
+// again to what the store has if somebody else was faster. It goes on if ctx ends:
+// the visitor who leaves has still done what he did.
+func (m *Manager) write(ctx context.Context, s *Session, change func(data context.Context) error) (*Session, error) {
+	if s.manager != m {
+		return nil, errors.New("session: session of another Manager")
+	}
+	ctx = context.WithoutCancel(ctx)
+	for try := 1; ; try++ {
+		written, err := m.tryWrite(ctx, s, change)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			return nil, ErrRevoked
+		case !errors.Is(err, ErrConflict) || try == maxTries:
+			return written, err
+		}
+		s, err = m.read(ctx, s.key, &s.secret)
+		if errors.Is(err, ErrNotFound) {
+			return nil, ErrRevoked
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (m *Manager) tryWrite(ctx context.Context, s *Session, change func(data context.Context) error) (*Session, error) {
+	e := &errand{Context: ctx, manager: m, read: s}
+	data, err := m.engine.Load(e, s.secret.token())
+	if err != nil {
+		return nil, fmt.Errorf("session: values: %w", err)
+	}
+	if err := change(data); err != nil {
+		return nil, err
+	}
+	if m.engine.Status(data) == scs.Unmodified {
+		return s, nil
+	}
+	if _, _, err := m.engine.Commit(data); err != nil {
+		return nil, err
+	}
+	return e.written, nil
+}
+
+// End deletes s from the store, and goes on if ctx ends. It touches no cookie. A
+// session that has ended already, or is [Detached], is no error.
+func (m *Manager) End(ctx context.Context, s *Session) error {
+	if s.manager == nil {
+		return nil
+	}
+	user := userKey(s.key.Space, s.user)
+	if err := m.store.Delete(context.WithoutCancel(ctx), s.key, user.ID); err != nil {
+		return unavailable("end", err)
+	}
+	return nil
+}
