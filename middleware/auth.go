@@ -1,0 +1,179 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/idxauth/idxauth/idx"
+	"github.com/idxauth/idxauth/internal/background"
+	"github.com/idxauth/idxauth/session"
+)
+
+const (
+	defaultRevalidate = 5 * time.Minute
+	defaultStaleFor   = 30 * time.Minute
+)
+
+// Auth protects handlers of one application. It is safe for concurrent use.
+type Auth struct {
+	site     site
+	provider Provider
+	accounts accountReader // nil if accounts can be read by their tokens only
+	sessions *session.Manager
+	states   stateSealer
+	csrf     *http.CrossOriginProtection
+
+	revalidate       time.Duration
+	staleFor         time.Duration
+	requireLiveToken bool
+
+	hooks     Hooks
+	errorPage func(http.ResponseWriter, *http.Request, Problem)
+	csp       []string
+	log       *slog.Logger
+
+	rereads     singleflight.Group // one reading of an account per session at a time
+	rereadTried *recent
+	work        *background.Group
+}
+
+// New checks cfg, without asking the network, and reports all of its problems in
+// one error.
+func New(cfg Config) (*Auth, error) {
+	cfg = withDefaults(cfg)
+	var errs []error
+
+	place, err := newSite(&cfg)
+	errs = append(errs, err)
+	provider, err := newProvider(&cfg)
+	errs = append(errs, err)
+	sessions, err := newSessions(&cfg, place)
+	errs = append(errs, err)
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+
+	a := &Auth{
+		site:             place,
+		provider:         provider,
+		sessions:         sessions,
+		csrf:             http.NewCrossOriginProtection(),
+		revalidate:       cfg.Revalidate,
+		staleFor:         cfg.StaleFor,
+		requireLiveToken: cfg.RequireLiveToken,
+		hooks:            cfg.Hooks,
+		errorPage:        cfg.ErrorPage,
+		log:              cfg.Logger,
+		rereadTried:      newRecent(),
+		work:             background.NewGroup(64),
+	}
+	if reader, ok := provider.(accountReader); ok && reader.HasSecret() {
+		a.accounts = reader
+	}
+	// Behind a proxy that rewrites Host, an honest POST names this origin and not
+	// the one the server sees.
+	if err := a.csrf.AddTrustedOrigin(place.origin); err != nil {
+		return nil, fmt.Errorf("middleware: BaseURL: %w", err)
+	}
+	hub := originOf(provider.URL(idx.ActionLogout, ""))
+	a.csp = []string{pagePolicy(hub)}
+	a.states = newStateSealer(place.realm(hub), string(cfg.IDX.APISecret), cfg.IDX.APIKey)
+	return a, nil
+}
+
+// Must returns a, or panics if err is not nil. It is for main, around [New].
+func Must(a *Auth, err error) *Auth {
+	if err != nil {
+		panic(err)
+	}
+	return a
+}
+
+func withDefaults(cfg Config) Config {
+	if cfg.Path == "" {
+		cfg.Path = "/auth"
+	}
+	if cfg.Landing == "" {
+		cfg.Landing = "/"
+	}
+	if cfg.Revalidate == 0 {
+		cfg.Revalidate = defaultRevalidate
+	}
+	if cfg.StaleFor == 0 {
+		cfg.StaleFor = defaultStaleFor
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	return cfg
+}
+
+func newProvider(cfg *Config) (Provider, error) {
+	if cfg.Provider != nil {
+		return cfg.Provider, nil
+	}
+	client, err := idx.New(cfg.IDX)
+	if err != nil {
+		return nil, err
+	}
+	return client, nil
+}
+
+func newSessions(cfg *Config, place site) (*session.Manager, error) {
+	if cfg.Store == nil {
+		return nil, errors.New("middleware: Store is nil: want session.NewRedis(client, nil), or session.NewMemory() in tests")
+	}
+	settings := cfg.Session
+	if settings.Name == "" {
+		settings.Name = place.name
+	}
+	if settings.Name == "" { // BaseURL is wrong; its own error says so
+		settings.Name = "unnamed"
+	}
+	if settings.Logger == nil {
+		settings.Logger = cfg.Logger
+	}
+	settings.InsecureCookie = !place.secure
+	return session.New(cfg.Store, settings, func(data []byte) (any, error) {
+		return decodeIdentity(data)
+	})
+}
+
+// realm is bound into everything that is sealed: what one application, tenant or
+// address has sealed, another cannot open.
+func (s *site) realm(hub string) string {
+	return s.name + "\x00" + hub + "\x00" + s.origin + s.base
+}
+
+// originOf returns scheme and host of an address.
+func originOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+// Sessions returns the manager of the sessions, to list and end them.
+func (a *Auth) Sessions() *session.Manager { return a.sessions }
+
+// Health reports whether sessions can be read: nil, or an error that matches
+// [session.ErrUnavailable]. It does not ask LoginRadius, whose outage signs
+// nobody out.
+func (a *Auth) Health(ctx context.Context) error {
+	return a.sessions.Ping(ctx)
+}
+
+// Close waits for work in the background: re-reads of accounts, invalidations of
+// tokens, touches of sessions. Call it after [http.Server.Shutdown].
+func (a *Auth) Close() error {
+	a.work.Close()
+	return a.sessions.Close()
+}

@@ -1,0 +1,233 @@
+package middleware
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/idxauth/idxauth/idx"
+	"github.com/idxauth/idxauth/session"
+)
+
+// Provider is what [Auth] asks of a hosted login page. [*idx.Client] is one.
+//
+// Errors are read by their class: [idx.ErrTokenInvalid] starts a login,
+// [idx.ErrAccountDenied] is a denial, and everything else means that the answer
+// cannot be known now.
+type Provider interface {
+	// URL returns the address of the hosted page for action, which sends the
+	// browser to returnURL afterwards.
+	URL(action idx.Action, returnURL string) string
+
+	// Profile returns the user to whom token was issued.
+	Profile(ctx context.Context, token idx.Token) (*idx.Profile, error)
+
+	// Validate returns when token expires.
+	Validate(ctx context.Context, token idx.Token) (time.Time, error)
+
+	// Invalidate ends token.
+	Invalidate(ctx context.Context, token idx.Token) error
+}
+
+// accountReader is what a Provider can offer beyond that: reading an account
+// without a token of its user, so that revalidation does not end with the token.
+type accountReader interface {
+	HasSecret() bool
+	Account(ctx context.Context, uid string) (*idx.Profile, error)
+}
+
+// Config describes the application. IDX (or Provider), BaseURL and Store have no
+// default; the zero value of every other field means the default named there.
+type Config struct {
+	// IDX is the LoginRadius app.
+	IDX idx.Config
+
+	// Provider replaces the client that is otherwise made from IDX, where
+	// somebody plugs in another hosted login. With it, IDX.AppName still names
+	// the application's cookies and keys.
+	Provider Provider
+
+	// Store keeps the sessions: [session.NewRedis], or [session.NewMemory] in tests.
+	Store session.Store
+
+	// Session sets the limits of sessions. Its Name and InsecureCookie follow from
+	// IDX.AppName and BaseURL.
+	Session session.Config
+
+	// BaseURL is the public address of the application, such as
+	// https://www.example.com or https://www.example.com/shop. https, or http on
+	// a loopback host. Every URL this package builds starts with it; no request
+	// header has a say.
+	BaseURL string
+
+	// Path is where [Auth.Handler] is mounted below BaseURL; default /auth.
+	Path string
+
+	// Landing is the page for visitors who asked for none, below BaseURL;
+	// default /. The hosted logout returns to it too.
+	Landing string
+
+	// Revalidate is how often the account of a session is read again, in the
+	// background of a request; default 5 minutes, negative: never.
+	Revalidate time.Duration
+
+	// StaleFor is how much longer the last copy is good if the API gives no
+	// answer; default 30 minutes. Then requests get 503 until it does.
+	StaleFor time.Duration
+
+	// RequireLiveToken sends visitors through the hosted page again when their
+	// access token has expired, which is silent while their session there lives.
+	// It matters only without an API secret: with one, accounts are read whatever
+	// has become of the token. If false, such a session lasts until its own limits,
+	// unobserved.
+	RequireLiveToken bool
+
+	Hooks Hooks
+
+	// ErrorPage replaces the built-in page for refusals and faults; the status is
+	// p.Status unless the function writes another one. Cache headers are set.
+	ErrorPage func(w http.ResponseWriter, r *http.Request, p Problem)
+
+	Logger *slog.Logger // if nil, slog.Default()
+}
+
+// Hooks are called at the turns of a session's life. All are optional.
+type Hooks struct {
+	// OnLogin runs after the user is known and before the session exists. It may
+	// put values into the session with [session.Put], and may refuse: an error
+	// made by [Refuse] is a 403 page with its reason, any other error a 500 page.
+	OnLogin func(ctx context.Context, user *Identity) error
+
+	// OnLogout runs after a session was ended by its user.
+	OnLogout func(ctx context.Context, user *Identity)
+
+	// OnDenied runs after a request was refused (4xx), OnError after one could not
+	// be answered (5xx).
+	OnDenied func(ctx context.Context, p Problem)
+	OnError  func(ctx context.Context, p Problem)
+}
+
+// site is the application's place on the web, from the configuration alone.
+type site struct {
+	origin  string // https://www.example.com
+	base    string // path of BaseURL without a trailing slash: "" or /shop
+	mount   string // base + Path: /shop/auth
+	landing string // public path: /shop/
+	secure  bool
+	name    string // namespace of cookies and keys
+}
+
+func newSite(cfg *Config) (site, error) {
+	base, err := parseBaseURL(cfg.BaseURL)
+	if err != nil {
+		return site{}, err
+	}
+	s := site{
+		origin: base.Scheme + "://" + base.Host,
+		base:   strings.TrimSuffix(base.Path, "/"),
+		secure: base.Scheme == "https",
+	}
+	var errs []error
+	if !isCleanPath(cfg.Path) || cfg.Path == "/" {
+		errs = append(errs, fmt.Errorf("middleware: Path %q: want a clean path such as /auth", cfg.Path))
+	}
+	s.mount = s.base + cfg.Path
+	landing, ok := s.returnPath(cfg.Landing)
+	if !ok {
+		errs = append(errs, fmt.Errorf("middleware: Landing %q: want a path such as /, outside %s", cfg.Landing, cfg.Path))
+	}
+	s.landing = landing
+	s.name = namespace(cfg)
+	return s, errors.Join(errs...)
+}
+
+// parseBaseURL refuses whatever could lead a browser, or a token, elsewhere.
+func parseBaseURL(raw string) (*url.URL, error) {
+	fail := func(why string) (*url.URL, error) {
+		return nil, fmt.Errorf("middleware: BaseURL %q: %s, such as https://www.example.com", raw, why)
+	}
+	u, err := url.Parse(raw)
+	switch {
+	case raw == "":
+		return fail("is empty: want the application's public address")
+	case err != nil:
+		return nil, errors.New("middleware: BaseURL is not a URL: want the application's public address, such as https://www.example.com")
+	case u.User != nil:
+		return nil, errors.New("middleware: BaseURL holds a user name: remove it")
+	case u.Scheme != "https" && u.Scheme != "http", u.Hostname() == "", u.Opaque != "":
+		return fail("want scheme and host")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Contains(raw, "#"):
+		return fail("want neither query nor fragment")
+	case strings.ToLower(u.Host) != u.Host || !isPlainHost(u.Hostname()):
+		return fail("want a host name in lower case, without special characters")
+	case u.Path != "" && u.Path != "/" && !isCleanPath(strings.TrimSuffix(u.Path, "/")):
+		return fail("want a clean path")
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		return fail("plain http is for loopback hosts only: want https")
+	}
+	return u, nil
+}
+
+// isPlainHost admits names and IP literals that every parser reads alike.
+func isPlainHost(host string) bool {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.Zone() == ""
+	}
+	return strings.Trim(host, "abcdefghijklmnopqrstuvwxyz0123456789.-") == ""
+}
+
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// isCleanPath admits paths that need no escaping and that no router rewrites.
+func isCleanPath(p string) bool {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/"
+	return strings.HasPrefix(p, "/") && path.Clean(p) == p && strings.Trim(p, plain) == ""
+}
+
+// namespace tells applications apart that share a host or a Redis: the app name
+// for people, and a hash of all that makes two deployments different. Instances of
+// one deployment share it.
+func namespace(cfg *Config) string {
+	sum := sha256.Sum256([]byte(cfg.IDX.AppName + "\x00" + cfg.IDX.HubURL + "\x00" + strings.TrimSuffix(cfg.BaseURL, "/")))
+	suffix := strings.ToLower(base32.StdEncoding.EncodeToString(sum[:5]))
+	name := cfg.IDX.AppName[:min(len(cfg.IDX.AppName), 40)] // an app name may have 63 characters; the hash has them all
+	if name == "" {
+		return suffix
+	}
+	return name + "-" + suffix
+}
+
+// cookieName returns the name of one of the application's cookies. A browser
+// takes a __Host- cookie only from this very host over TLS, so that a sister
+// host cannot plant one (RFC 6265bis, 4.1.3.2).
+func (s *site) cookieName(purpose string) string {
+	if s.secure {
+		return "__Host-" + s.name + "-" + purpose
+	}
+	return s.name + "-" + purpose
+}
+
+// cookie returns one of our cookies, to be set for maxAge.
+func (s *site) cookie(purpose, value string, maxAge time.Duration) *http.Cookie {
+	return &http.Cookie{
+		Name:     s.cookieName(purpose),
+		Value:    value,
+		Path:     "/",
+		MaxAge:   int(maxAge / time.Second),
+		HttpOnly: true,
+		Secure:   s.secure,
+		SameSite: http.SameSiteLaxMode, // the way back from the hosted page is cross-site; Strict would drop it
+	}
+}

@@ -1,0 +1,192 @@
+package middleware_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/idxauth/idxauth/idx"
+	"github.com/idxauth/idxauth/idx/idxtest"
+	"github.com/idxauth/idxauth/middleware"
+	"github.com/idxauth/idxauth/session"
+)
+
+// The smallest program: three nouns (app, address, store) and two verbs (mount,
+// wrap).
+func Example() {
+	auth := middleware.Must(middleware.New(middleware.Config{
+		IDX:     idx.Config{AppName: "my-app", APIKey: "my-api-key"},
+		BaseURL: "http://localhost:8080",
+		Store:   session.NewRedis(redis.NewClient(&redis.Options{Addr: "localhost:6379"}), nil),
+	}))
+	http.Handle("/auth/", auth.Handler())
+	http.Handle("/", auth.RequireLogin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, "Hello", middleware.User(r.Context()).FirstName)
+	})))
+	log.Fatal(http.ListenAndServe(":8080", nil))
+}
+
+// A whole login, against the emulator.
+func ExampleAuth_RequireLogin() {
+	hub, err := idxtest.Start("")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer hub.Close()
+	hub.Set(func(s *idxtest.Settings) { s.Headless = true })
+
+	mux := http.NewServeMux()
+	app := httptest.NewServer(mux)
+	defer app.Close()
+	auth := middleware.Must(middleware.New(middleware.Config{
+		IDX:     hub.Config(),
+		BaseURL: app.URL,
+		Store:   session.NewMemory(),
+	}))
+	defer auth.Close()
+	mux.Handle("/auth/", auth.Handler())
+	mux.Handle("/", auth.RequireLogin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Printf("%s sees %s\n", middleware.User(r.Context()).FirstName, r.URL)
+	})))
+
+	jar, _ := cookiejar.New(nil)
+	browser := &http.Client{Jar: jar}
+	req, _ := http.NewRequest("GET", app.URL+"/reports?year=2026", nil)
+	req.Header.Set("Accept", "text/html") // a page visit
+	page, err := browser.Do(req)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer page.Body.Close()
+	fmt.Println("a stranger sees", page.Request.URL.Path)
+	home, err := hub.SignIn(browser, page, idxtest.Ada.Email)
+	if err != nil {
+		log.Fatal(err)
+	}
+	home.Body.Close()
+	// Output:
+	// a stranger sees /auth.aspx
+	// Ada sees /reports?year=2026
+}
+
+func newExampleAuth() *middleware.Auth {
+	return middleware.Must(middleware.New(middleware.Config{
+		IDX:     idx.Config{AppName: "my-app", APIKey: "my-api-key"},
+		BaseURL: "https://www.example.com",
+		Store:   session.NewMemory(),
+	}))
+}
+
+// Handlers are tested with a user in the context: no login, no store, no cookie.
+func ExampleWithUser() {
+	greet := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "Hello, %s", middleware.User(r.Context()).FirstName)
+	})
+	ada := &middleware.Identity{Profile: idx.Profile{FirstName: "Ada"}}
+	ctx := middleware.WithUser(context.Background(), ada)
+	w := httptest.NewRecorder()
+	greet.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/", nil))
+	fmt.Println(w.Body)
+	// Output: Hello, Ada
+}
+
+// On public pages there may be nobody.
+func ExampleUser() {
+	auth := newExampleAuth()
+	defer auth.Close()
+	public := auth.LoadUser(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user := middleware.User(r.Context()); user != nil {
+			fmt.Fprintf(w, "Welcome back, %s", user.FirstName)
+			return
+		}
+		fmt.Fprint(w, "Welcome, stranger")
+	}))
+	w := httptest.NewRecorder()
+	public.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	fmt.Println(w.Body)
+	// Output: Welcome, stranger
+}
+
+// Rules compose, per route.
+func ExampleAuth_Require() {
+	auth := newExampleAuth()
+	defer auth.Close()
+	admins := auth.Require(middleware.HasRole("admin"), middleware.EmailVerified())
+	careful := auth.Require(middleware.HasRole("admin"), middleware.RecentLogin(10*time.Minute))
+
+	mux := http.NewServeMux()
+	mux.Handle("GET /admin/", admins(http.NotFoundHandler()))
+	mux.Handle("POST /admin/delete", careful(http.NotFoundHandler()))
+
+	grace := &middleware.Identity{Profile: idx.Profile{UID: "42", Email: "grace@example.test"}}
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequestWithContext(middleware.WithUser(context.Background(), grace), "GET", "/admin/", nil))
+	fmt.Println(w.Code)
+	// Output: 403
+}
+
+// Protect hands the user over as an argument.
+func ExampleAuth_Protect() {
+	auth := newExampleAuth()
+	defer auth.Close()
+	page := auth.Protect(func(w http.ResponseWriter, r *http.Request, user *middleware.Identity) {
+		fmt.Fprintf(w, "%s may edit", user.FirstName)
+	}, middleware.HasRole("editor", "admin"))
+
+	grace := &middleware.Identity{Profile: idx.Profile{FirstName: "Grace", Roles: []string{"editor"}}}
+	w := httptest.NewRecorder()
+	page.ServeHTTP(w, httptest.NewRequestWithContext(middleware.WithUser(context.Background(), grace), "GET", "/", nil))
+	fmt.Println(w.Body)
+	// Output: Grace may edit
+}
+
+// A rule of the application's own has a reason code, which pages and programs see.
+func ExampleCheck() {
+	auth := newExampleAuth()
+	defer auth.Close()
+	ownDomain := middleware.Check("wrong_company", func(r *http.Request, user *middleware.Identity) (bool, error) {
+		return user.EmailVerified && user.CustomFields["company"] == "example", nil
+	})
+	page := auth.Require(ownDomain)(http.NotFoundHandler())
+
+	ada := &middleware.Identity{Profile: idx.Profile{FirstName: "Ada"}}
+	w := httptest.NewRecorder()
+	page.ServeHTTP(w, httptest.NewRequestWithContext(middleware.WithUser(context.Background(), ada), "GET", "/", nil))
+	fmt.Println(w.Code, w.Header().Get("Content-Type"))
+	// Output: 403 application/problem+json
+}
+
+// OnLogin can refuse a user, and can put values into the session before it exists.
+func ExampleHooks() {
+	invited := map[string]int{"ada@example.test": 4711}
+	hooks := middleware.Hooks{
+		OnLogin: func(ctx context.Context, user *middleware.Identity) error {
+			customer, ok := invited[user.Email]
+			if !ok || !user.EmailVerified {
+				return middleware.Refuse("not_invited", "Please ask us for an invitation.")
+			}
+			return session.Put(ctx, "customer", customer)
+		},
+	}
+	fmt.Println(hooks.OnLogin(context.Background(), &middleware.Identity{}))
+	// Output: not_invited
+}
+
+// The routes must be mounted where Path says. Below another path they are not found,
+// and the hosted page would send browsers to nowhere.
+func ExampleAuth_Handler_wrongMount() {
+	auth := newExampleAuth() // Path is /auth
+	defer auth.Close()
+	mux := http.NewServeMux()
+	mux.Handle("/login/", auth.Handler())
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequest("GET", "/login/callback", nil))
+	fmt.Println(w.Code)
+	// Output: 404
+}

@@ -1,0 +1,122 @@
+package middleware
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/idxauth/idxauth/idx"
+	"github.com/idxauth/idxauth/session"
+)
+
+// noProvider is a hosted login that must never be asked.
+type noProvider struct{ t *testing.T }
+
+func (p noProvider) URL(action idx.Action, returnURL string) string {
+	return "https://hub.example/auth.aspx?action=" + string(action)
+}
+func (p noProvider) Profile(context.Context, idx.Token) (*idx.Profile, error) {
+	p.t.Fatal("the API was asked for a profile")
+	return nil, nil
+}
+func (p noProvider) Validate(context.Context, idx.Token) (time.Time, error) {
+	p.t.Fatal("the API was asked for an expiry")
+	return time.Time{}, nil
+}
+func (p noProvider) Invalidate(context.Context, idx.Token) error {
+	p.t.Fatal("the API was asked to end a token")
+	return nil
+}
+
+// FuzzCallback sends strangers' queries and cookies to the callback: nobody is
+// signed in, nobody is asked, and every answer is one of ours.
+func FuzzCallback(f *testing.F) {
+	f.Add("token=5f3c1c5e-0000-4000-8000-0123456789ab&state=abc", "")
+	f.Add("token=a&token=b", "x-login=abc")
+	f.Add("token=%zz;state", "=;=;;")
+	f.Add("action_completed=register", "")
+	f.Add("state=&token=", "a=b; a=b")
+	f.Fuzz(func(t *testing.T, query, cookie string) {
+		a := Must(New(Config{
+			IDX: idx.Config{AppName: "my-app"}, Provider: noProvider{t}, BaseURL: "https://app.example",
+			Store: session.NewMemory(), Logger: slog.New(slog.DiscardHandler),
+		}))
+		defer a.Close()
+		r := httptest.NewRequest("GET", "https://app.example/auth/callback", nil)
+		r.URL.RawQuery = query
+		binding := a.site.cookieName(purposeBinding) + "=" + newBinding().encode()
+		r.Header["Cookie"] = []string{cookie, binding}
+		w := httptest.NewRecorder()
+		a.Handler().ServeHTTP(w, r)
+		for _, c := range w.Result().Cookies() {
+			if strings.HasSuffix(c.Name, "-session") {
+				t.Fatalf("query %q signed somebody in", query)
+			}
+		}
+		switch w.Code {
+		case http.StatusFound:
+			if !strings.HasPrefix(w.Header().Get("Location"), "https://hub.example/auth.aspx?action=log") {
+				t.Fatalf("query %q leads to %q", query, w.Header().Get("Location"))
+			}
+		case http.StatusOK, http.StatusBadRequest:
+		default:
+			t.Fatalf("query %q: status %d", query, w.Code)
+		}
+		if w.Header().Get("Cache-Control") != "no-store" {
+			t.Fatalf("query %q: Cache-Control %q", query, w.Header().Get("Cache-Control"))
+		}
+	})
+}
+
+// FuzzState opens damaged states: none is believed.
+func FuzzState(f *testing.F) {
+	s := newStateSealer("realm", "secret", "key")
+	b := newBinding()
+	now := time.Now()
+	good := s.seal(state{issued: now, path: "/x", attempt: 2}, b)
+	f.Add(good)
+	f.Add(good[1:])
+	f.Add("")
+	f.Add(strings.Repeat("A", 100))
+	f.Fuzz(func(t *testing.T, value string) {
+		st, _, err := s.open(value, b, now)
+		if err == nil && value != good {
+			t.Fatalf("state %q was believed: %+v", value, st)
+		}
+		if err != nil && value == good {
+			t.Fatalf("good state: %v", err)
+		}
+	})
+}
+
+// FuzzBinding reads cookies: what is accepted is written back unchanged.
+func FuzzBinding(f *testing.F) {
+	f.Add(newBinding().encode())
+	f.Add("")
+	f.Fuzz(func(t *testing.T, value string) {
+		if b, ok := decodeBinding(value); ok && b.encode() != value {
+			t.Fatalf("binding %q became %q", value, b.encode())
+		}
+	})
+}
+
+// FuzzIdentity reads records: what can be read is written back to the same identity.
+func FuzzIdentity(f *testing.F) {
+	f.Add(encodeIdentity(fullIdentity()))
+	f.Add([]byte{identityVersion, 1, 1, 'u'})
+	f.Add([]byte{identityVersion, 0xff, 0xff, 0x03, 0xff, 0xff, 0xff, 0xff, 0x7f})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		u, err := decodeIdentity(data)
+		if err != nil {
+			return
+		}
+		again, err := decodeIdentity(encodeIdentity(u))
+		if err != nil || again.UID != u.UID || again.Email != u.Email || len(again.CustomFields) != len(u.CustomFields) {
+			t.Fatalf("%+v became %+v (%v)", u, again, err)
+		}
+	})
+}

@@ -1,0 +1,196 @@
+package middleware
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/idxauth/idxauth/idx"
+	"github.com/idxauth/idxauth/session"
+)
+
+const (
+	rereadTimeout = 10 * time.Second
+	rereadLease   = 30 * time.Second // longer than the timeout: one process reads at a time
+)
+
+// current returns s if the copy of the account in it may still be used, or the
+// session with a newer copy. A copy older than Revalidate is used while it is
+// renewed in the background; one older than StaleFor on top of that is not.
+func (a *Auth) current(ctx context.Context, s *session.Session) (*session.Session, error) {
+	user, ok := s.Principal().(*Identity)
+	if !ok {
+		return nil, session.ErrNotFound
+	}
+	age := time.Since(user.private.checked)
+	if age < a.revalidate || a.revalidate < 0 {
+		return s, nil // nearly always
+	}
+	if !a.canReread(user) {
+		if a.requireLiveToken {
+			return nil, fmt.Errorf("%w: the access token has expired", session.ErrNotFound)
+		}
+		return s, nil
+	}
+	if age < a.revalidate+a.staleFor {
+		a.rereadLater(ctx, s)
+		return s, nil
+	}
+	return a.reread(ctx, s)
+}
+
+// canReread reports whether the account can still be read: with an API secret
+// always, else until the access token expires.
+func (a *Auth) canReread(user *Identity) bool {
+	expires := user.private.tokenExpires
+	return a.accounts != nil || expires.IsZero() || time.Now().Before(expires)
+}
+
+// Refresh reads the user's account again, now, for handlers that know it has
+// changed. [User] returns the new copy from then on. The error is one of the
+// classes of package idx or [session.ErrRevoked] if the account may not be used any
+// more, in which case the session has ended.
+func (a *Auth) Refresh(ctx context.Context) (*Identity, error) {
+	s := session.FromContext(ctx)
+	if s == nil || s.Manager() != a.sessions {
+		return nil, errors.New("middleware: Refresh: no session in the context: wrap the handler with RequireLogin")
+	}
+	s, err := a.reread(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	user, _ := s.Principal().(*Identity)
+	return user, nil
+}
+
+// rereadLater renews the copy while requests go on with the old one. Whatever comes
+// of it, it is tried again only after the lease: in this process by memory, in others
+// by a mark in the store.
+func (a *Auth) rereadLater(ctx context.Context, s *session.Session) {
+	if !a.rereadTried.first(s.ID(), time.Now(), rereadLease) {
+		return
+	}
+	a.work.Go(ctx, rereadTimeout, func(ctx context.Context) {
+		held, err := a.sessions.Claim(ctx, "reread:"+s.ID(), []byte{1}, rereadLease)
+		if err != nil || held != nil {
+			return
+		}
+		if _, err := a.reread(ctx, s); err != nil && !isStranger(err) {
+			a.log.WarnContext(ctx, "idxauth: account not read again; its last copy stays in use", "reason", reasonOf(err), "error", err)
+		}
+	})
+}
+
+// reread reads the account of s, once for all that ask at the same time, and brings
+// the session up to date or ends it.
+func (a *Auth) reread(ctx context.Context, s *session.Session) (*session.Session, error) {
+	result := a.rereads.DoChan(s.ID(), func() (any, error) {
+		// Not one caller's to cancel.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rereadTimeout)
+		defer cancel()
+		return a.rereadOnce(ctx, s)
+	})
+	select {
+	case <-ctx.Done():
+		return nil, refuse(ProviderDown, ctx.Err())
+	case r := <-result:
+		if r.Err != nil {
+			return nil, r.Err
+		}
+		return r.Val.(*session.Session), nil
+	}
+}
+
+func (a *Auth) rereadOnce(ctx context.Context, s *session.Session) (*session.Session, error) {
+	user, ok := s.Principal().(*Identity)
+	if !ok {
+		return nil, session.ErrNotFound
+	}
+	profile, err := a.readAccount(ctx, user)
+	if err == nil && profile.UID != user.UID {
+		err = refuse(AccountDenied, errors.New("the account has another user id than the session"))
+	}
+	if err == nil {
+		err = mayEnter(profile)
+	}
+	switch reason := reasonOf(err); {
+	case err == nil:
+		return a.renew(ctx, s, profile)
+	case reason == TokenInvalid && a.accounts == nil && a.tokenHasExpired(user):
+		return a.markExpired(ctx, s)
+	case reason == AccountDenied, reason == TokenInvalid:
+		a.log.InfoContext(ctx, "idxauth: session ended by LoginRadius", "reason", reason, "session", s.ID(), "error", err)
+		if err := a.sessions.End(ctx, s); err != nil {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: %w", session.ErrNotFound, err)
+	default:
+		return nil, err
+	}
+}
+
+func (a *Auth) readAccount(ctx context.Context, user *Identity) (*idx.Profile, error) {
+	var profile *idx.Profile
+	var err error
+	if a.accounts != nil {
+		profile, err = a.accounts.Account(ctx, user.UID)
+	} else {
+		profile, err = a.provider.Profile(ctx, user.AccessToken())
+	}
+	if err != nil {
+		return nil, providerRefusal(err)
+	}
+	return profile, nil
+}
+
+// tokenHasExpired tells a token that ran out from one that was revoked before its
+// time. Where the expiry is unknown, it ran out.
+func (a *Auth) tokenHasExpired(user *Identity) bool {
+	expires := user.private.tokenExpires
+	return expires.IsZero() || time.Now().After(expires.Add(-clockSkew))
+}
+
+// renew writes the new copy into the session.
+func (a *Auth) renew(ctx context.Context, s *session.Session, profile *idx.Profile) (*session.Session, error) {
+	return a.change(ctx, s, func(old *Identity) *Identity {
+		private := *old.private
+		private.checked = time.Now()
+		user := newIdentity(profile, &private)
+		user.AuthTime = old.AuthTime
+		return user
+	})
+}
+
+// markExpired notes that the token has run out, so that nobody asks again.
+func (a *Auth) markExpired(ctx context.Context, s *session.Session) (*session.Session, error) {
+	s, err := a.change(ctx, s, func(old *Identity) *Identity {
+		user, private := *old, *old.private
+		private.tokenExpires = time.Now()
+		user.private = &private
+		return &user
+	})
+	if err == nil && a.requireLiveToken {
+		return nil, fmt.Errorf("%w: the access token has expired", session.ErrNotFound)
+	}
+	return s, err
+}
+
+func (a *Auth) change(ctx context.Context, s *session.Session, change func(*Identity) *Identity) (*session.Session, error) {
+	s, err := a.sessions.Update(ctx, s, func(data []byte) ([]byte, error) {
+		old, err := decodeIdentity(data)
+		if err != nil {
+			return nil, err
+		}
+		changed := encodeIdentity(change(old))
+		if bytes.Equal(changed, data) {
+			return data, nil
+		}
+		return changed, nil
+	})
+	if errors.Is(err, session.ErrRevoked) {
+		return nil, fmt.Errorf("%w: %w", session.ErrNotFound, err)
+	}
+	return s, err
+}

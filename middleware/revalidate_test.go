@@ -1,0 +1,275 @@
+package middleware_test
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/idxauth/idxauth/idx"
+	"github.com/idxauth/idxauth/idx/idxtest"
+	"github.com/idxauth/idxauth/middleware"
+	"github.com/idxauth/idxauth/session"
+)
+
+// timed runs test in a bubble of controlled time.
+func timed(t *testing.T, test func(t *testing.T, a *app), change ...func(*middleware.Config)) {
+	t.Helper()
+	hub := idxtest.NewServer(t)
+	synctest.Test(t, func(t *testing.T) {
+		a := newTimedApp(t, hub, change...)
+		test(t, a)
+		a.auth.Close()
+	})
+}
+
+func withoutSecret(c *middleware.Config) { c.IDX.APISecret = "" }
+
+// later lets time pass and the work in the background end.
+func later(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func TestBlockedUserIsOutWithinRevalidate(t *testing.T) {
+	for name, change := range map[string]func(*middleware.Config){
+		"with API secret":    func(*middleware.Config) {},
+		"without API secret": withoutSecret,
+	} {
+		t.Run(name, func(t *testing.T) {
+			timed(t, func(t *testing.T, a *app) {
+				b := a.browser()
+				b.signIn("/dashboard/", idxtest.Ada)
+				a.hub.UpdateUser(idxtest.Ada.Email, func(u *idxtest.User) { u.Blocked = true })
+				later(4 * time.Minute)
+				b.open("/dashboard/").want(t, 200, "user")
+				later(2 * time.Minute)
+				b.open("/dashboard/").want(t, 200, "user") // this one causes the re-read
+				later(0)
+				if got := b.step(b.request("GET", "/dashboard/")); got.StatusCode != http.StatusFound {
+					t.Errorf("blocked user still gets %s", got.Status)
+				}
+				if !strings.Contains(a.log.String(), "session ended by LoginRadius") {
+					t.Error("the log does not say so")
+				}
+			}, change)
+		})
+	}
+}
+
+func TestRolesAreRenewed(t *testing.T) {
+	timed(t, func(t *testing.T, a *app) {
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Grace)
+		b.open("/admin").want(t, 403, "role_missing")
+		a.hub.UpdateUser(idxtest.Grace.Email, func(u *idxtest.User) { u.Roles = append(u.Roles, "admin") })
+		later(6 * time.Minute)
+		b.open("/admin")
+		later(0)
+		b.open("/admin").want(t, 200, "user")
+	})
+}
+
+func TestRefresh(t *testing.T) {
+	timed(t, func(t *testing.T, a *app) {
+		a.mux.Handle("/refresh", a.auth.RequireLogin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			user, err := a.auth.Refresh(r.Context())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if user != middleware.User(r.Context()) {
+				t.Error("User does not return the new copy")
+			}
+			if !user.HasRole("admin") {
+				t.Error("the new role is not there")
+			}
+		})))
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Grace)
+		a.hub.UpdateUser(idxtest.Grace.Email, func(u *idxtest.User) { u.Roles = []string{"admin"} })
+		b.open("/refresh").want(t, 200, "")
+		b.open("/admin").want(t, 200, "user")
+	})
+}
+
+func TestOneReadingPerInterval(t *testing.T) {
+	timed(t, func(t *testing.T, a *app) {
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Ada)
+		later(6 * time.Minute)
+		before := len(a.hub.Requests())
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() { a.servePageAs(b) })
+		}
+		wg.Wait()
+		later(0)
+		if n := len(a.hub.Requests()) - before; n != 1 {
+			t.Errorf("100 requests made %d calls", n)
+		}
+	})
+}
+
+// servePageAs asks for the page with b's cookies, by a client of its own.
+func (a *app) servePageAs(b *browser) *answer {
+	tab := &browser{app: a, client: &http.Client{Transport: a.transport, Jar: b.client.Jar}}
+	return tab.do(tab.request("GET", "/dashboard/"))
+}
+
+func TestAPIOutageKeepsEverybodyInForStaleFor(t *testing.T) {
+	for _, kind := range []idxtest.Fault{{Kind: idxtest.ServerError}, {Kind: idxtest.RateLimitText}} {
+		timed(t, func(t *testing.T, a *app) {
+			b := a.browser()
+			b.signIn("/dashboard/", idxtest.Ada)
+			a.hub.SetFault(kind)
+			before := len(a.hub.Requests())
+			for range 34 {
+				later(time.Minute)
+				b.open("/dashboard/").want(t, 200, "user")
+			}
+			if n := len(a.hub.Requests()) - before; n > 3*30 {
+				t.Errorf("an outage of half an hour made %d calls", n)
+			}
+			later(2 * time.Minute)
+			got := b.step(b.request("GET", "/dashboard/"))
+			got.want(t, 503, "provider_unavailable")
+			if got.Header.Get("Retry-After") == "" || len(got.Cookies()) != 0 {
+				t.Errorf("Retry-After %q, cookies %v", got.Header.Get("Retry-After"), got.Cookies())
+			}
+			a.hub.ClearFault()
+			b.open("/dashboard/").want(t, 200, "user")
+		})
+	}
+}
+
+// Somebody who comes back after hours is let in on a fresh copy only.
+func TestOldCopyIsNotUsed(t *testing.T) {
+	timed(t, func(t *testing.T, a *app) {
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Ada)
+		a.hub.UpdateUser(idxtest.Ada.Email, func(u *idxtest.User) { u.Deleted = true })
+		later(2 * time.Hour)
+		if got := b.step(b.request("GET", "/dashboard/")); got.StatusCode != http.StatusFound {
+			t.Errorf("deleted user gets %s", got.Status)
+		}
+	})
+}
+
+func TestSessionOutlivesItsTokenWithoutASecret(t *testing.T) {
+	timed(t, func(t *testing.T, a *app) {
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Ada)
+		for range 10 {
+			later(6 * time.Minute) // tokens live for 15
+			b.open("/dashboard/").want(t, 200, "user")
+		}
+		before := len(a.hub.Requests())
+		for range 10 {
+			later(6 * time.Minute)
+			b.open("/dashboard/").want(t, 200, "user")
+		}
+		if n := len(a.hub.Requests()) - before; n != 0 {
+			t.Errorf("an expired token was used %d times", n)
+		}
+	}, withoutSecret)
+}
+
+func TestRequireLiveToken(t *testing.T) {
+	timed(t, func(t *testing.T, a *app) {
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Ada)
+		later(16 * time.Minute)
+		if got := b.step(b.request("GET", "/dashboard/")); got.StatusCode != http.StatusFound {
+			t.Errorf("with an expired token: %s", got.Status)
+		}
+	}, withoutSecret, func(c *middleware.Config) { c.RequireLiveToken = true })
+}
+
+// A token that dies before its time was revoked.
+func TestRevokedTokenEndsTheSession(t *testing.T) {
+	timed(t, func(t *testing.T, a *app) {
+		b := a.browser()
+		callback := b.callback("/dashboard/", idxtest.Ada)
+		b.open(callback.String()).want(t, 200, "user")
+		cfg := a.hub.Config()
+		cfg.HTTPClient = &http.Client{Transport: a.transport}
+		client, err := idx.New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := client.Invalidate(t.Context(), idx.Token(callback.Query().Get("token"))); err != nil {
+			t.Fatal(err)
+		}
+		later(6 * time.Minute)
+		b.open("/dashboard/")
+		later(0)
+		if got := b.step(b.request("GET", "/dashboard/")); got.StatusCode != http.StatusFound {
+			t.Errorf("with a revoked token: %s", got.Status)
+		}
+	}, withoutSecret)
+}
+
+func TestLimits(t *testing.T) {
+	limits := func(c *middleware.Config) { c.Session = session.Config{Idle: time.Hour, Absolute: 5 * time.Hour} }
+	t.Run("idle", func(t *testing.T) {
+		timed(t, func(t *testing.T, a *app) {
+			b := a.browser()
+			b.signIn("/dashboard/", idxtest.Ada)
+			for range 4 {
+				later(50 * time.Minute)
+				b.open("/dashboard/").want(t, 200, "user")
+			}
+			later(61 * time.Minute)
+			got := b.step(b.request("GET", "/dashboard/", "Sec-Fetch-Mode", "cors", "Accept", "*/*"))
+			got.want(t, 401, "session_expired")
+		}, limits)
+	})
+	t.Run("absolute", func(t *testing.T) {
+		timed(t, func(t *testing.T, a *app) {
+			b := a.browser()
+			b.signIn("/dashboard/", idxtest.Ada)
+			for range 14 {
+				later(20 * time.Minute)
+				b.open("/dashboard/").want(t, 200, "user")
+			}
+			later(21 * time.Minute)
+			b.step(b.request("GET", "/dashboard/")).want(t, 302, "")
+		}, limits)
+	})
+}
+
+func TestLoginWindow(t *testing.T) {
+	timed(t, func(t *testing.T, a *app) {
+		b := a.browser()
+		callback := b.callback("/dashboard/deep", idxtest.Ada)
+		later(15*time.Minute + time.Second)
+		got := b.step(b.request("GET", callback.String()))
+		got.want(t, 302, "") // starts over
+		if _, ok := b.cookies()["session"]; ok {
+			t.Fatal("an old state was good")
+		}
+		home := b.finish(b.open(got.Header.Get("Location")), idxtest.Ada) // the token has expired as well
+		if home.Request.URL.Path != "/dashboard/deep" {
+			t.Errorf("came to %s", home.at())
+		}
+	})
+}
+
+// States signed before a login or logout count for as long as logins may take.
+func TestPreviousSecretCountsForTheLoginWindow(t *testing.T) {
+	timed(t, func(t *testing.T, a *app) {
+		b := a.browser()
+		slow := b.open("/dashboard/slow")
+		later(5 * time.Minute)
+		b.finish(b.open("/dashboard/fast"), idxtest.Ada)
+		a.mustLogout(b)
+		later(5 * time.Minute)
+		home := b.finish(slow, idxtest.Ada)
+		if home.Request.URL.Path != "/dashboard/slow" || home.StatusCode != 200 {
+			t.Errorf("came to %s: %s", home.at(), home.Status)
+		}
+	})
+}

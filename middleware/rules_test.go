@@ -1,0 +1,203 @@
+package middleware_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/idxauth/idxauth/idx"
+	"github.com/idxauth/idxauth/idx/idxtest"
+	"github.com/idxauth/idxauth/middleware"
+	"github.com/idxauth/idxauth/session"
+)
+
+func TestRules(t *testing.T) {
+	a := newApp(t)
+	broken := middleware.Check("never_asked", func(*http.Request, *middleware.Identity) (bool, error) {
+		return true, errors.New("database is down")
+	})
+	a.mux.Handle("/broken", a.auth.Require(broken)(http.HandlerFunc(a.page)))
+	a.mux.Handle("/owner", a.auth.Protect(func(w http.ResponseWriter, r *http.Request, user *middleware.Identity) {
+		io.WriteString(w, "owner "+user.Email)
+	}, middleware.Check("not_the_owner", func(r *http.Request, user *middleware.Identity) (bool, error) {
+		return r.URL.Query().Get("owner") == user.Email, nil
+	})))
+	for _, tt := range []struct {
+		name   string
+		user   idxtest.User
+		path   string
+		status int
+		body   string
+	}{
+		{"role", idxtest.Ada, "/admin", 200, "user"},
+		{"no role", idxtest.Grace, "/admin", 403, "role_missing"},
+		{"verified", idxtest.Ada, "/verified", 200, "user"},
+		{"not verified", idxtest.Alan, "/verified", 403, "email_unverified"},
+		{"own rule", idxtest.Ada, "/owner?owner=" + idxtest.Ada.Email, 200, "owner " + idxtest.Ada.Email},
+		{"own rule refuses", idxtest.Ada, "/owner?owner=x", 403, "not_the_owner"},
+		{"own rule cannot say", idxtest.Ada, "/broken", 500, "hook_failed"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := a.browser()
+			b.signIn("/dashboard/", tt.user)
+			b.step(b.request("GET", tt.path)).want(t, tt.status, tt.body)
+			if tt.status != 200 {
+				got := b.step(b.request("GET", tt.path, "Sec-Fetch-Mode", "cors", "Accept", "*/*"))
+				got.want(t, tt.status, `"code":"`+tt.body+`"`)
+			}
+		})
+	}
+	// A stranger is asked to sign in before any rule is asked.
+	b := a.browser()
+	b.step(b.request("GET", "/admin")).want(t, 302, "")
+}
+
+func TestRecentLogin(t *testing.T) {
+	a := newApp(t)
+	a.mux.Handle("/fresh", a.auth.Require(middleware.RecentLogin(time.Hour))(http.HandlerFunc(a.page)))
+	a.mux.Handle("/now", a.auth.Require(middleware.RecentLogin(-time.Second))(http.HandlerFunc(a.page)))
+	b := a.browser()
+	b.signIn("/fresh", idxtest.Ada).want(t, 200, "user")
+
+	// Never recent enough: the hosted page must ask, even though it knows the visitor.
+	at := b.open("/now?x=1")
+	if !strings.HasPrefix(at.at(), a.hub.URL) || at.StatusCode != 200 {
+		t.Fatalf("an old login led to %s (%s), want the form of the hosted page", at.at(), at.Status)
+	}
+	// A silent answer, with the token of before, does not count.
+	if got := b.step(b.request("GET", "/now", "Sec-Fetch-Mode", "cors", "Accept", "*/*")); got.StatusCode != 401 || !strings.Contains(got.body, "login_too_old") {
+		t.Errorf("fetch: %s %s", got.Status, got.body)
+	}
+}
+
+// A hosted page that answers a fresh login in silence is found out by its token.
+func TestFreshLoginWantsANewToken(t *testing.T) {
+	a := newApp(t)
+	b := a.browser()
+	b.signIn("/dashboard/", idxtest.Ada)
+	got := b.open("/auth/login?fresh=1&return_to=/dashboard/") // the hosted page was not signed out
+	got.want(t, 401, "login_too_old")
+	b.open("/dashboard/").want(t, 200, "user "+idxtest.Ada.Email)
+}
+
+func TestAuthTimeIsNotMovedBySilentReturns(t *testing.T) {
+	var times []time.Time
+	a := newApp(t)
+	a.mux.Handle("/time", a.auth.Protect(func(_ http.ResponseWriter, _ *http.Request, user *middleware.Identity) {
+		times = append(times, user.AuthTime)
+	}))
+	b := a.browser()
+	b.signIn("/time", idxtest.Ada)
+	b.dropCookie("session")
+	b.open("/time") // silent
+	if len(times) != 2 || !times[0].Equal(times[1]) {
+		t.Errorf("AuthTime: %v", times)
+	}
+}
+
+func TestOnLogin(t *testing.T) {
+	a := newApp(t, func(c *middleware.Config) {
+		c.Hooks.OnLogin = func(ctx context.Context, user *middleware.Identity) error {
+			switch user.Email {
+			case idxtest.Grace.Email:
+				return middleware.Refuse("not_invited", "Ask for an invitation.")
+			case idxtest.Alan.Email:
+				return errors.New("no database")
+			}
+			return session.Put(ctx, "customer", 4711)
+		}
+	})
+	a.mux.Handle("/customer", a.auth.RequireLogin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n, ok, err := session.Get[int](r.Context(), "customer"); n != 4711 || !ok || err != nil {
+			t.Errorf("customer = %d, %v, %v", n, ok, err)
+		}
+	})))
+	a.browser().signIn("/customer", idxtest.Ada).want(t, 200, "")
+
+	refused := a.browser()
+	got := refused.signIn("/customer", idxtest.Grace)
+	got.want(t, 403, "not_invited")
+	got.want(t, 403, "Ask for an invitation.")
+	failed := a.browser()
+	failed.signIn("/customer", idxtest.Alan).want(t, 500, "hook_failed")
+	for _, b := range []*browser{refused, failed} {
+		if _, ok := b.cookies()["session"]; ok {
+			t.Error("somebody is signed in")
+		}
+	}
+}
+
+func TestDeniedAndErrorHooks(t *testing.T) {
+	var denied, failed []middleware.Reason
+	a := newApp(t, func(c *middleware.Config) {
+		c.Hooks.OnDenied = func(_ context.Context, p middleware.Problem) { denied = append(denied, p.Reason) }
+		c.Hooks.OnError = func(_ context.Context, p middleware.Problem) { failed = append(failed, p.Reason) }
+	})
+	b := a.browser()
+	callback := b.callback("/dashboard/", idxtest.Grace)
+	a.hub.SetFault(idxtest.Fault{Kind: idxtest.ServerError})
+	b.open(callback.String())
+	a.hub.ClearFault()
+	b.open(callback.String())
+	b.open("/admin")
+	if len(denied) != 1 || denied[0] != middleware.RoleMissing {
+		t.Errorf("denied: %v", denied)
+	}
+	if len(failed) != 1 || failed[0] != middleware.ProviderDown {
+		t.Errorf("failed: %v", failed)
+	}
+}
+
+func TestErrorPage(t *testing.T) {
+	a := newApp(t, func(c *middleware.Config) {
+		c.ErrorPage = func(w http.ResponseWriter, r *http.Request, p middleware.Problem) {
+			io.WriteString(w, "ours: "+string(p.Reason))
+		}
+	})
+	b := a.browser()
+	b.signIn("/dashboard/", idxtest.Grace)
+	got := b.open("/admin")
+	got.want(t, 403, "ours: role_missing")
+	if got.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("Cache-Control %q", got.Header.Get("Cache-Control"))
+	}
+}
+
+func TestWithUser(t *testing.T) {
+	a := newApp(t)
+	grace := &middleware.Identity{Profile: idx.Profile{UID: "1", Email: "grace@example.test"}}
+	h := a.auth.RequireLogin(http.HandlerFunc(a.page))
+	if got := serveAs(h, grace, "GET", "/"); got.Body.String() != "user grace@example.test" {
+		t.Errorf("page = %q", got.Body)
+	}
+	admins := a.auth.Require(middleware.HasRole("admin"))(http.HandlerFunc(a.page))
+	if got := serveAs(admins, grace, "GET", "/"); got.Code != 403 {
+		t.Errorf("admin page: %d", got.Code)
+	}
+	if u := middleware.User(context.Background()); u != nil {
+		t.Errorf("User of an empty context = %v", u)
+	}
+	// No user at all is a stranger, not a panic.
+	if got := serveAs(h, nil, "GET", "/"); got.Code != 401 {
+		t.Errorf("nil user: %d", got.Code)
+	}
+}
+
+func TestTwoApplicationsInOneProcess(t *testing.T) {
+	a := newApp(t)
+	other, err := middleware.New(middleware.Config{IDX: a.hub.Config(), BaseURL: "http://localhost:1", Store: newStore()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	a.mux.Handle("/both", a.auth.RequireLogin(other.RequireLogin(http.HandlerFunc(a.page))))
+	b := a.browser()
+	b.signIn("/dashboard/", idxtest.Ada)
+	if got := b.step(b.request("GET", "/both")); got.StatusCode != 302 {
+		t.Errorf("a user of one application got %s from the other", got.Status)
+	}
+}
