@@ -120,7 +120,7 @@ func TestLoginCSRF(t *testing.T) {
 
 	victim := a.browser()
 	got := victim.open(planted.String())
-	if strings.Contains(got.body, idxtest.Grace.Email) {
+	if strings.Contains(got.body, "user "+idxtest.Grace.Email) {
 		t.Fatal("the victim is signed in as the attacker")
 	}
 	if !strings.HasPrefix(got.at(), a.hub.URL) {
@@ -143,7 +143,7 @@ func TestStolenTokenInAnotherBrowser(t *testing.T) {
 	thief := a.browser()
 	own := thief.callback("/dashboard/", idxtest.Grace)
 	got := thief.open(with("token", stolen)(a, *own))
-	if _, ok := thief.cookies()["session"]; ok || strings.Contains(got.body, idxtest.Ada.Email) {
+	if _, ok := thief.cookies()["session"]; ok || strings.Contains(got.body, "user "+idxtest.Ada.Email) {
 		t.Fatalf("the thief is at %s: %s", got.at(), got.body)
 	}
 	if !strings.Contains(a.log.String(), "token_replayed") {
