@@ -1,0 +1,146 @@
+// Command example is a small application behind LoginRadius' hosted login page. With
+// no arguments and no settings it brings everything it needs: an emulated hosted page
+// and API, an embedded Redis.
+//
+//	go run ./example
+//
+// With LOGINRADIUS_APP_NAME it uses the real hosted page, with REDIS_URL a real Redis;
+// see the README for all settings.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/idxauth/idxauth/idx/idxtest"
+	"github.com/idxauth/idxauth/middleware"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Stdout, nil); err != nil {
+		fmt.Fprintln(os.Stderr, "example:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves the application until ctx ends. started, if not nil, is told where it is
+// served, and the emulator behind it, if there is one.
+func run(ctx context.Context, out io.Writer, started func(baseURL string, hub *idxtest.Server)) error {
+	listener, err := listen()
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	cfg, err := middleware.FromEnv()
+	if err != nil {
+		return err
+	}
+	if cfg.BaseURL == "" {
+		cfg.BaseURL = baseURL(listener)
+	}
+	var hub *idxtest.Server
+	if cfg.IDX.AppName == "" {
+		if hub, err = idxtest.Start(""); err != nil {
+			return err
+		}
+		defer hub.Close()
+		cfg.IDX = hub.Config()
+	}
+	if cfg.Store == nil {
+		redis, store, err := embeddedRedis()
+		if err != nil {
+			return err
+		}
+		defer redis.Close()
+		cfg.Store = store
+	}
+	cfg.ErrorPage = errorPage
+	auth, err := middleware.New(cfg)
+	if err != nil {
+		return err
+	}
+	defer auth.Close() // after the server: it waits for work in the background
+
+	announce(out, cfg.BaseURL, hub)
+	if started != nil {
+		started(cfg.BaseURL, hub)
+	}
+	return serve(ctx, listener, newApp(auth))
+}
+
+// listen takes the address before anything else is started, so that a port in use is
+// the first thing one hears of.
+func listen() (net.Listener, error) {
+	addr := os.Getenv("ADDR")
+	if addr == "" {
+		addr = "localhost:8080"
+	}
+	listener, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s is in use: set ADDR to another address, such as ADDR=localhost:8081", addr)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ADDR: %w", err)
+	}
+	return listener, nil
+}
+
+// baseURL is the address by name: cookies of localhost stay apart from those of the
+// emulator at 127.0.0.1.
+func baseURL(listener net.Listener) string {
+	host, _, _ := net.SplitHostPort(os.Getenv("ADDR"))
+	if host == "" {
+		host = "localhost"
+	}
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+func announce(out io.Writer, baseURL string, hub *idxtest.Server) {
+	fmt.Fprintf(out, "Open %s\n", baseURL)
+	if hub == nil {
+		return
+	}
+	fmt.Fprintf(out, `
+The hosted page is an emulator at %s. Sign in with a click, or
+with the password %q as
+  %s   admin
+  %s  editor
+  %s   e-mail not verified
+Mail it would send is at %s/_mail. Stop with Ctrl-C.
+`, hub.URL, idxtest.Password, idxtest.Ada.Email, idxtest.Grace.Email, idxtest.Alan.Email, hub.URL)
+}
+
+// serve runs until ctx ends, and then lets requests finish.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		return fmt.Errorf("requests were cut off: %w", err)
+	}
+	return nil
+}
