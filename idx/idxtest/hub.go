@@ -1,7 +1,9 @@
 package idxtest
 
 import (
+	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -105,9 +107,7 @@ func (v *visit) greet() {
 
 // serveAuthForm handles the forms of the page, which post to its own address.
 func (s *Server) serveAuthForm(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-	if err := r.ParseForm(); err != nil {
-		http.Error(w, "malformed form", http.StatusBadRequest)
+	if !readForm(w, r) {
 		return
 	}
 	s.mu.Lock()
@@ -127,6 +127,19 @@ func (s *Server) serveAuthForm(w http.ResponseWriter, r *http.Request) {
 	default:
 		v.login()
 	}
+}
+
+// readForm reads the body into r.PostForm. ParseForm would mind a query that the
+// page's script has to read by its own rules.
+func readForm(w http.ResponseWriter, r *http.Request) bool {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
+	if err == nil {
+		r.PostForm, err = url.ParseQuery(string(body))
+	}
+	if err != nil {
+		http.Error(w, "malformed form", http.StatusBadRequest)
+	}
+	return err == nil
 }
 
 func (v *visit) login() {

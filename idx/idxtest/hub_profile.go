@@ -21,9 +21,7 @@ func (s *Server) serveProfile(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) serveProfileForm(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-	if err := r.ParseForm(); err != nil {
-		http.Error(w, "malformed form", http.StatusBadRequest)
+	if !readForm(w, r) {
 		return
 	}
 	s.mu.Lock()
