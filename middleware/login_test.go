@@ -3,6 +3,7 @@ package middleware_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
@@ -379,5 +380,29 @@ func TestSecureCookies(t *testing.T) {
 	c := cookies[0]
 	if !strings.HasPrefix(c.Name, "__Host-") || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" {
 		t.Errorf("cookie: %+v", c)
+	}
+}
+
+// What stands in the request line is the stranger's to choose: an absolute address, or
+// a path that a browser would take for a host.
+func TestHostileRequestLines(t *testing.T) {
+	a := newApp(t)
+	whole := a.auth.RequireLogin(a.mux) // as an application wraps all it has
+	for _, line := range []string{"http://evil.example/dashboard/", "//evil.example/x", "/%2Fevil.example/x", `/\evil.example`, "*"} {
+		r := httptest.NewRequest("GET", a.origin+"/", nil)
+		r.RequestURI, r.Host = line, "evil.example"
+		r.Header.Set("Accept", "text/html")
+		w := httptest.NewRecorder()
+		whole.ServeHTTP(w, r)
+		hosted, err := w.Result().Location()
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		b := a.browser()
+		u, _ := url.Parse(a.origin)
+		b.client.Jar.SetCookies(u, w.Result().Cookies())
+		if home := b.finish(b.open(hosted.String()), idxtest.Ada); home.at() != a.origin+"/" {
+			t.Errorf("request line %q led to %s", line, home.at())
+		}
 	}
 }

@@ -50,7 +50,9 @@ func isOwnClick(r *http.Request) bool {
 // that the request is the user's own will; the mounted logout route does.
 func (a *Auth) Logout(w http.ResponseWriter, r *http.Request) {
 	if err := a.endSession(r); err != nil {
-		a.work.Go(r.Context(), logoutRetries, func(ctx context.Context) { a.keepEnding(r.WithContext(ctx)) })
+		if !a.work.Go(r.Context(), logoutRetries, func(ctx context.Context) { a.keepEnding(r.WithContext(ctx)) }) {
+			a.log.ErrorContext(r.Context(), "idxauth: a session could not be ended at logout, and too much else is being tried; it lasts until its own limits")
+		}
 		a.forget(w, r)
 		a.serveProblem(w, r, refuse(LogoutUnconfirmed, err))
 		return

@@ -138,8 +138,8 @@ func withToken(call apiCall) apiCall {
 // "Bearer" works as well.
 func (c *callContext) bearer() string {
 	value := c.r.Header.Get("Authorization")
-	if rest, ok := strings.CutPrefix(value, "Bearer "); ok {
-		return rest
+	if rest, ok := strings.CutPrefix(value, "Bearer"); ok {
+		return strings.TrimSpace(rest)
 	}
 	return value
 }

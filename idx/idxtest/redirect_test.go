@@ -32,6 +32,7 @@ var redirectCases = []struct{ name, query, want string }{
 
 	// Quirks of the parser that the rows above do not show.
 	{"raw + stays", "return_url=https://a/a+b", "https://a/a+b?token=TOK"},
+	{"raw ; separates nothing", "return_url=https://a/cb;x&y=1;2", "https://a/cb;x?token=TOK"},
 	{"last of two wins", "return_url=https://a/1&return_url=https://a/2", "https://a/2?token=TOK"},
 	{"name is case-sensitive", "Return_Url=https://a/cb", "/profile.aspx"},
 	{"name is decoded", "return%5Furl=https://a/cb", "https://a/cb?token=TOK"},
