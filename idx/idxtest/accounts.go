@@ -32,6 +32,21 @@ func (t *tenant) admit(a *account) (*token, *apiError) {
 	return t.issue(a), nil
 }
 
+// mayReturn checks the account behind a session of the hub, which sends it on in
+// silence.
+func (t *tenant) mayReturn(tok *token) *apiError {
+	a, err := t.holder(tok)
+	switch {
+	case err != nil:
+		return err
+	case a.Deleted:
+		return errUserNotFound
+	case a.Blocked:
+		return errBlocked
+	}
+	return nil
+}
+
 // register makes an account and says whether its user is logged in at once. page is
 // where the link in the verification mail leads.
 func (t *tenant) register(u User, page string) (a *account, admitted bool, err *apiError) {

@@ -61,25 +61,39 @@ type callContext struct {
 // call checks the API key, which every call needs, and writes the answer.
 func (s *Server) call(call apiCall) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
 		legacy := strings.HasPrefix(r.URL.Path, "/api/")
 		c := &callContext{tenant: s.tenant, r: r, query: lowerKeys(r.URL.Query()), hub: s.originOf(r)}
 		if r.Body != nil && r.Method != http.MethodGet {
 			// A body that is no JSON has none of the fields that a call asks for.
 			json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&c.body)
 		}
-		if err := c.checkKey(); err != nil {
-			writeError(w, err, legacy)
-			return
-		}
-		answer, err := call(c)
+		answer, err := s.locked(c, call)
 		if err != nil {
 			writeError(w, err, legacy)
 			return
 		}
-		writeJSON(w, answer)
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		w.Write(answer)
 	}
+}
+
+// locked makes a call and encodes its answer while the server is locked. Reading and
+// writing, which a slow client can draw out, are done outside.
+func (s *Server) locked(c *callContext, call apiCall) ([]byte, *apiError) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := c.checkKey(); err != nil {
+		return nil, err
+	}
+	answer, err := call(c)
+	if err != nil {
+		return nil, err
+	}
+	body, encodeErr := json.Marshal(answer)
+	if encodeErr != nil {
+		panic(encodeErr) // our own maps and strings
+	}
+	return body, nil
 }
 
 func writeError(w http.ResponseWriter, err *apiError, legacy bool) {

@@ -136,7 +136,7 @@ func TestErrorCodes(t *testing.T) {
 	srv.ExpireTokens()
 	dead := string(srv.IssueToken(idxtest.Ada.Email))
 	a := newAPI(t, srv)
-	a.get(authPath + "access_token/invalidate?access_token=" + dead).wantOK(t, "invalidate")
+	a.get(authPath+"access_token/invalidate?access_token="+dead).wantOK(t, "invalidate")
 	login := func(email, password string) string { return `{"email":"` + email + `","password":"` + password + `"}` }
 	for _, tt := range []struct {
 		method, path, body string

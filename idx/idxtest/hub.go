@@ -8,10 +8,7 @@ import (
 	"time"
 )
 
-const (
-	hubCookie   = "lr-session-token"
-	rememberFor = 30 * 24 * time.Hour
-)
+const hubCookie = "lr-session-token"
 
 func (s *Server) routeHub(mux *http.ServeMux) {
 	for _, path := range []string{"/auth.aspx", "/auth"} {
@@ -53,8 +50,8 @@ func (s *Server) visit(w http.ResponseWriter, r *http.Request) (v *visit, ok boo
 	}
 	if back := query["return_url"]; back != "" && !s.tenant.settings.allows(back, s.originOf(r)) {
 		if !s.tenant.settings.IgnoreReturnURL {
-			w.WriteHeader(http.StatusBadRequest)
-			render(w, "message.html", message{App: appName, Title: "This address is not allowed", Text: "The application's address is not on the list of this tenant."})
+			w.Header().Set("Cache-Control", "no-store")
+			render(w, http.StatusBadRequest, "message.html", message{App: appName, Title: "This address is not allowed", Text: "The application's address is not on the list of this tenant."})
 			return nil, false
 		}
 		delete(query, "return_url")
@@ -96,6 +93,9 @@ func (v *visit) greet() {
 		return
 	}
 	tok, problem := v.tenant.use(c.Value)
+	if problem == nil {
+		problem = v.tenant.mayReturn(tok)
+	}
 	if problem != nil {
 		v.forget()
 		v.page.Error = problem.message
@@ -260,7 +260,7 @@ func (v *visit) send(address string) {
 		v.w.WriteHeader(http.StatusFound)
 		return
 	}
-	render(v.w, "redirect.html", address)
+	render(v.w, http.StatusOK, "redirect.html", address)
 }
 
 func (v *visit) remember(tok *token) { setHubCookie(v.w, tok) }
@@ -269,7 +269,7 @@ func setHubCookie(w http.ResponseWriter, tok *token) {
 	// Written and read by script on the real hub, so not HttpOnly there either.
 	c := &http.Cookie{Name: hubCookie, Value: tok.value, Path: "/", SameSite: http.SameSiteLaxMode}
 	if tok.remember {
-		c.MaxAge = int(rememberFor / time.Second)
+		c.MaxAge = int(tok.lifetime / time.Second) // at most the token's life
 	}
 	http.SetCookie(w, c)
 }
@@ -282,7 +282,7 @@ func clearHubCookie(w http.ResponseWriter) {
 
 func (v *visit) show() {
 	v.w.Header().Set("Cache-Control", "no-store")
-	render(v.w, "auth.html", v.page)
+	render(v.w, http.StatusOK, "auth.html", v.page)
 }
 
 // address is the page's own, as in the browser's address bar.

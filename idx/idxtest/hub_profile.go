@@ -43,7 +43,7 @@ func (s *Server) showProfile(w http.ResponseWriter, r *http.Request, a *account,
 	if back := query["return_url"]; err == nil && s.tenant.settings.allows(back, s.originOf(r)) {
 		page.Back = back
 	}
-	render(w, "profile.html", page)
+	render(w, http.StatusOK, "profile.html", page)
 }
 
 // hubAccount returns the account of the hub's session, or nil.
@@ -62,5 +62,5 @@ func (s *Server) hubAccount(r *http.Request) *account {
 func (s *Server) serveMails(w http.ResponseWriter, r *http.Request) {
 	mails := s.Mails()
 	slices.Reverse(mails)
-	render(w, "mails.html", mailsPage{App: appName, Mails: mails})
+	render(w, http.StatusOK, "mails.html", mailsPage{App: appName, Mails: mails})
 }

@@ -73,12 +73,13 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"password": func() string { return Password },
 }).ParseFS(templateFiles, "templates/*.html"))
 
-func render(w http.ResponseWriter, name string, data any) {
+func render(w http.ResponseWriter, status int, name string, data any) {
 	var body bytes.Buffer
 	if err := templates.ExecuteTemplate(&body, name, data); err != nil {
 		panic(err) // our own templates and data; the tests show every page
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
 	w.Write(body.Bytes())
 }

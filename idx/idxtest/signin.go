@@ -16,7 +16,12 @@ func (s *Server) SignIn(c *http.Client, page *http.Response, email string) (*htt
 	if !strings.HasPrefix(strings.ToLower(at.Path), "/auth") {
 		return nil, fmt.Errorf("idxtest: sign in: at %s%s, want the hosted page", at.Host, at.Path)
 	}
-	user := s.User(email)
+	s.mu.Lock()
+	user := s.tenant.users.find(email)
+	s.mu.Unlock()
+	if user == nil {
+		return nil, fmt.Errorf("%w: %q", errNoUser, email)
+	}
 	form := url.Values{"email": {user.Email}, "password": {user.Password}}
 	req, err := http.NewRequestWithContext(page.Request.Context(), http.MethodPost, at.String(), strings.NewReader(form.Encode()))
 	if err != nil {
