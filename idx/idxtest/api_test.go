@@ -285,7 +285,7 @@ func TestDateDigits(t *testing.T) {
 	seen := map[int]bool{}
 	for range 24 {
 		profile := a.get(authPath+"account?access_token="+string(srv.IssueToken(idxtest.Ada.Email))).wantOK(t, "profile")
-		for _, key := range []string{"CreatedDate", "ModifiedDate", "LastLoginDate"} {
+		for _, key := range []string{"CreatedDate", "SignupDate", "ModifiedDate", "LastLoginDate"} {
 			text, _ := profile[key].(string)
 			if at, err := time.Parse(time.RFC3339Nano, text); err != nil || time.Since(at).Abs() > time.Hour {
 				t.Fatalf("%s: got %q, want a recent date: %v", key, text, err)
@@ -493,4 +493,35 @@ func TestRefresh(t *testing.T) {
 	if got := a.get(authPath+"access_token/validate?access_token="+string(srv.IssueToken(idxtest.Ada.Email))).wantOK(t, "validate"); got["refresh_token"] != nil {
 		t.Errorf("validate: refresh_token: got %v, want null", got["refresh_token"])
 	}
+}
+
+func TestCreateAndDeleteAccount(t *testing.T) {
+	srv := idxtest.NewServer(t)
+	a := newAPI(t, srv)
+	const body = `{"Email":[{"Type":"Primary","Value":"n@example.com"}],"Password":"sesame-open","FirstName":"New"}`
+	created := a.call("POST", managePath, body).wantOK(t, "create")
+	uid, _ := created["Uid"].(string)
+	if created["FirstName"] != "New" || len(uid) != 32 {
+		t.Fatalf("create: got Uid %q, FirstName %v; want 32 digits, New", uid, created["FirstName"])
+	}
+	a.call("POST", managePath, body).wantCode(t, "create twice", 403, 936)
+	a.call("POST", managePath, `{}`).wantCode(t, "create without address", 403, 1134)
+	if got := a.call("DELETE", managePath+"/"+uid, "").wantOK(t, "delete"); got["IsDeleted"] != true {
+		t.Errorf("delete: got %v, want IsDeleted", got)
+	}
+	a.get(managePath+"/"+uid).wantCode(t, "profile after delete", 403, 938)
+	a.call("DELETE", managePath+"/"+uid, "").wantCode(t, "delete twice", 403, 938)
+}
+
+func TestRefreshByBearer(t *testing.T) {
+	srv := idxtest.NewServer(t)
+	a := newAPI(t, srv)
+	issued := a.get(managePath+"/access_token?uid="+idxtest.Ada.UID).wantOK(t, "impersonate")
+	refresh, _ := issued["refresh_token"].(string)
+	a.header.Set("Authorization", "Bearer "+refresh)
+	const path = authPath + "access_token/refresh"
+	if got := a.get(path).wantOK(t, path); got["access_token"] == nil || got["access_token"] == issued["access_token"] {
+		t.Errorf("%s: got %v, want a new token", path, got)
+	}
+	a.get(path).wantCode(t, path+" twice", 403, 1217)
 }

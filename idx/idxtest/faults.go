@@ -79,9 +79,8 @@ func (f Fault) serve(w http.ResponseWriter, r *http.Request, next http.Handler) 
 	}
 	switch f.Kind {
 	case SlowHeaders:
-		if wait(r, f.Delay) {
-			next.ServeHTTP(w, r)
-		}
+		wait(r, f.Delay)
+		next.ServeHTTP(w, r)
 	case RateLimitText:
 		http.Error(w, "Too many requests", http.StatusTooManyRequests)
 	case RateLimitJSON:
@@ -130,9 +129,7 @@ func (f Fault) spoil(w http.ResponseWriter, r *http.Request, next http.Handler) 
 		return
 	case SlowBody:
 		http.NewResponseController(w).Flush()
-		if !wait(r, f.Delay) {
-			return
-		}
+		wait(r, f.Delay)
 	}
 	w.Write(body[half:])
 }
@@ -153,14 +150,14 @@ func withFields(body []byte, fields map[string]any) []byte {
 	return changed
 }
 
-// wait returns true after d, or false if the client has left.
-func wait(r *http.Request, d time.Duration) bool {
+// wait returns after d. If the request ends before that, it cuts the connection, so
+// that nothing passes for a complete answer.
+func wait(r *http.Request, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
 	case <-r.Context().Done():
-		return false
+		panic(http.ErrAbortHandler)
 	}
 }

@@ -124,6 +124,9 @@ func TestDeadTokenShowsForm(t *testing.T) {
 			b.login(page("login"), idxtest.Ada.Email)
 			tt.kill(b)
 			b.get(page("login")).wantForm(t, `role="alert"`)
+			if token := b.session(); token != "" {
+				t.Errorf("%s: session after the error: got %q, want none", tt.name, token)
+			}
 			b.login(page("login"), idxtest.Ada.Email).wantRedirect(t, callback+"&token="+b.session())
 		})
 	}
