@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net/http"
 
 	"github.com/idxauth/idxauth/middleware"
@@ -9,7 +10,7 @@ import (
 )
 
 // newApp says which page is for whom.
-func newApp(auth *middleware.Auth) http.Handler {
+func newApp(auth *middleware.Auth, hubOrigin string) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/auth/", auth.Handler())
 
@@ -18,6 +19,9 @@ func newApp(auth *middleware.Auth) http.Handler {
 	mux.Handle("GET /dashboard", auth.RequireLogin(http.HandlerFunc(dashboard)))
 	mux.Handle("GET /dashboard/", auth.RequireLogin(http.HandlerFunc(dashboard)))
 	mux.Handle("POST /note", sameOrigin(auth.RequireLogin(http.HandlerFunc(saveNote))))
+
+	mux.Handle("GET /dashboard/changed", auth.RequireLogin(changed(auth, "/dashboard")))
+	mux.Handle("GET /account/changed", auth.RequireLogin(changed(auth, "/account")))
 
 	admins := auth.Require(middleware.HasRole("admin"))
 	mux.Handle("GET /admin", admins(http.HandlerFunc(admin)))
@@ -36,7 +40,7 @@ func newApp(auth *middleware.Auth) http.Handler {
 		w.Write([]byte("ok\n"))
 	})
 	mux.HandleFunc("GET /style.css", serveStyle)
-	return withSecurityHeaders(mux)
+	return withSecurityHeaders(hubOrigin, mux)
 }
 
 func home(w http.ResponseWriter, r *http.Request) {
@@ -53,9 +57,26 @@ func dashboard(w http.ResponseWriter, r *http.Request) {
 	render(w, r, http.StatusOK, "dashboard", page{Title: "Dashboard", Note: note, Path: r.URL.RequestURI()})
 }
 
+// changed is where users come who have changed their account on the hosted page, or
+// confirmed their address: the copy in the session is some minutes old, and they want
+// to see what they did. Links from elsewhere cost one call to the API, no more.
+func changed(auth *middleware.Auth, then string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if _, err := auth.Refresh(r.Context()); err != nil {
+			// The old copy stays in use, or the session has ended: the next page says so.
+			slog.WarnContext(r.Context(), "example: account not read again", "error", err)
+		}
+		http.Redirect(w, r, then, http.StatusSeeOther)
+	}
+}
+
 // saveNote keeps a value in the session. It is in Redis when Put returns.
 func saveNote(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
+	if err := r.ParseForm(); err != nil { // PostFormValue would make an empty note of it
+		http.Error(w, "the note is too long or unreadable", http.StatusBadRequest)
+		return
+	}
 	if err := session.Put(r.Context(), "note", r.PostFormValue("note")); err != nil {
 		http.Error(w, "not saved, please try again", http.StatusServiceUnavailable)
 		return
@@ -89,6 +110,7 @@ func errorPage(w http.ResponseWriter, r *http.Request, p middleware.Problem) {
 	render(w, r, p.Status, "problem", page{
 		Title: p.Title, Detail: p.Detail, Code: string(p.Reason), RequestID: p.RequestID,
 		LoginPath: p.LoginPath, LogoutPath: p.LogoutPath,
+		Unconfirmed: p.Reason == middleware.EmailUnverified,
 	})
 }
 
@@ -97,10 +119,13 @@ func sameOrigin(next http.Handler) http.Handler {
 	return http.NewCrossOriginProtection().Handler(next)
 }
 
-func withSecurityHeaders(next http.Handler) http.Handler {
+// withSecurityHeaders allows what the pages need. Signing out is a form whose answer
+// leads to the hosted page, and browsers hold form-action against redirects too.
+func withSecurityHeaders(hubOrigin string, next http.Handler) http.Handler {
+	policy := "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; form-action 'self' " + hubOrigin
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'")
+		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin")
 		next.ServeHTTP(w, r)

@@ -20,6 +20,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/idxauth/idxauth/idx"
 	"github.com/idxauth/idxauth/idx/idxtest"
 	"github.com/idxauth/idxauth/middleware"
 )
@@ -41,12 +42,9 @@ func run(ctx context.Context, out io.Writer, started func(baseURL string, hub *i
 		return err
 	}
 	defer listener.Close()
-	cfg, err := middleware.FromEnv()
+	cfg, err := settings(listener)
 	if err != nil {
 		return err
-	}
-	if cfg.BaseURL == "" {
-		cfg.BaseURL = baseURL(listener)
 	}
 	var hub *idxtest.Server
 	if cfg.IDX.AppName == "" {
@@ -71,11 +69,16 @@ func run(ctx context.Context, out io.Writer, started func(baseURL string, hub *i
 	}
 	defer auth.Close() // after the server: it waits for work in the background
 
+	login, err := idx.New(cfg.IDX)
+	if err != nil {
+		return err
+	}
+
 	announce(out, cfg.BaseURL, hub)
 	if started != nil {
 		started(cfg.BaseURL, hub)
 	}
-	return serve(ctx, listener, newApp(auth))
+	return serve(ctx, listener, newApp(auth, login.HubOrigin()))
 }
 
 // listen takes the address before anything else is started, so that a port in use is
@@ -96,10 +99,11 @@ func listen() (net.Listener, error) {
 }
 
 // baseURL is the address by name: cookies of localhost stay apart from those of the
-// emulator at 127.0.0.1.
+// emulator at 127.0.0.1. An application that listens on all addresses is open at
+// localhost too.
 func baseURL(listener net.Listener) string {
 	host, _, _ := net.SplitHostPort(os.Getenv("ADDR"))
-	if host == "" {
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost"
 	}
 	_, port, _ := net.SplitHostPort(listener.Addr().String())

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -12,14 +14,21 @@ import (
 	"github.com/idxauth/idxauth/idx/idxtest"
 )
 
+// withoutSettings is a fresh machine, but for the port.
+func withoutSettings(t *testing.T) {
+	t.Helper()
+	for _, name := range []string{"BASE_URL", "REDIS_URL", "REDIS_URL_FILE", "LOGINRADIUS_APP_NAME", "LOGINRADIUS_API_KEY",
+		"LOGINRADIUS_API_SECRET", "LOGINRADIUS_API_SECRET_FILE", "LOGINRADIUS_HUB_URL", "LOGINRADIUS_API_URL"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("ADDR", "localhost:0")
+}
+
 // start runs the example as a newcomer does, on a free port, and stops it with the
 // test.
 func start(t *testing.T) (baseURL string, hub *idxtest.Server) {
 	t.Helper()
-	for _, name := range []string{"BASE_URL", "REDIS_URL", "LOGINRADIUS_APP_NAME", "LOGINRADIUS_API_KEY", "LOGINRADIUS_API_SECRET"} {
-		t.Setenv(name, "")
-	}
-	t.Setenv("ADDR", "localhost:0")
+	withoutSettings(t)
 	ctx, stop := context.WithCancel(context.Background())
 	type where struct {
 		baseURL string
@@ -152,6 +161,86 @@ func TestNotesStayInTheSession(t *testing.T) {
 	}
 	if body := v.read(resp); !strings.Contains(body, `value="buy rope"`) {
 		t.Errorf("dashboard does not show the note: %s", resp.Status)
+	}
+}
+
+// A page that was refused opens as soon as the user has done what it asks for, not
+// when the copy of the account in the session is next renewed.
+func TestConfirmedAddressCountsAtOnce(t *testing.T) {
+	base, hub := start(t)
+	v := newVisitor(t, base)
+	resp, body := v.signIn(hub, "/account", idxtest.Alan)
+	if resp.StatusCode != 403 || !strings.Contains(body, `href="/account/changed"`) {
+		t.Fatalf("unverified user on /account: %s:\n%.400s", resp.Status, body)
+	}
+	hub.UpdateUser(idxtest.Alan.Email, func(u *idxtest.User) { u.EmailVerified = true })
+	resp, body = v.open("GET", "/account/changed", "text/html")
+	if resp.Request.URL.String() != base+"/account" || !strings.Contains(body, "verified address") {
+		t.Errorf("came to %s, %s", resp.Request.URL, resp.Status)
+	}
+}
+
+func TestNoteTooLong(t *testing.T) {
+	base, hub := start(t)
+	v := newVisitor(t, base)
+	v.signIn(hub, "/dashboard", idxtest.Ada)
+	for note, want := range map[string]int{"buy rope": 200, strings.Repeat("a", 5<<10): 400} {
+		resp, err := v.client.PostForm(base+"/note", url.Values{"note": {note}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v.read(resp); resp.StatusCode != want {
+			t.Errorf("note of %d bytes: %s, want %d", len(note), resp.Status, want)
+		}
+	}
+	if _, body := v.open("GET", "/dashboard", "text/html"); !strings.Contains(body, `value="buy rope"`) {
+		t.Error("a note that was refused has replaced the one before")
+	}
+}
+
+// Browsers hold form-action against redirects: without the hub in it, the button
+// that signs out does nothing.
+func TestPolicyNamesTheHub(t *testing.T) {
+	base, hub := start(t)
+	resp, _ := newVisitor(t, base).open("GET", "/", "text/html")
+	if got := resp.Header.Get("Content-Security-Policy"); !strings.HasSuffix(got, "; form-action 'self' "+hub.URL) {
+		t.Errorf("Content-Security-Policy: %s", got)
+	}
+}
+
+func TestHalfTheSettings(t *testing.T) {
+	tests := []struct{ name, value, want string }{
+		{"LOGINRADIUS_APP_NAME", "my-app", "LOGINRADIUS_API_KEY"},
+		{"LOGINRADIUS_API_KEY", "a-key", "LOGINRADIUS_API_KEY is set, and LOGINRADIUS_APP_NAME is not"},
+		{"LOGINRADIUS_API_SECRET", "hunter2", "LOGINRADIUS_API_SECRET is set, and LOGINRADIUS_APP_NAME is not"},
+		{"LOGINRADIUS_HUB_URL", "https://login.example", "LOGINRADIUS_HUB_URL is set, and LOGINRADIUS_APP_NAME is not"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			withoutSettings(t)
+			t.Setenv(tt.name, tt.value)
+			err := run(t.Context(), io.Discard, nil)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("run = %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestAllAddressesAreOpenAtLocalhost(t *testing.T) {
+	for addr, want := range map[string]string{
+		":0": "http://localhost:", "0.0.0.0:0": "http://localhost:", "[::]:0": "http://localhost:",
+		"127.0.0.1:0": "http://127.0.0.1:", "localhost:0": "http://localhost:",
+	} {
+		t.Setenv("ADDR", addr)
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+		if got := baseURL(listener); !strings.HasPrefix(got, want) {
+			t.Errorf("ADDR=%s: base URL %s, want %s…", addr, got, want)
+		}
 	}
 }
 

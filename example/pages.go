@@ -16,6 +16,7 @@ type page struct {
 	Title, Detail         string
 	Code, RequestID       string // of a refusal
 	LoginPath, LogoutPath string // ways out of one
+	Unconfirmed           bool   // the user can do something about it: confirm the address
 	Note, Path            string // of the dashboard
 	User                  *middleware.Identity
 	Here                  string // path of this page, for the navigation

@@ -30,7 +30,7 @@ func (a *Auth) serveLogout(w http.ResponseWriter, r *http.Request) {
 	case isOwnClick(r):
 		a.Logout(w, r)
 	default:
-		a.servePage(w, r, http.StatusOK, logoutPage(a.site.mount+"/"+routeLogout))
+		a.servePage(w, r, http.StatusOK, logoutPage(a.site.mount+"/"+routeLogout, a.site.landing))
 	}
 }
 

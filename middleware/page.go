@@ -31,8 +31,9 @@ func problemPage(p Problem) page {
 	return pg
 }
 
-func logoutPage(path string) page {
-	return page{Title: "Sign out?", Detail: "You will be signed out here and on the sign-in page.", Form: "Sign out", PostTo: path}
+func logoutPage(path, landing string) page {
+	return page{Title: "Sign out?", Detail: "You will be signed out here and on the sign-in page.",
+		Form: "Sign out", PostTo: path, Link: "Stay signed in", LinkTo: landing}
 }
 
 // mailPage is for visitors who come back without being signed in, because a mail is

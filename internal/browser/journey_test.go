@@ -76,7 +76,13 @@ func TestPagesOfAnAdmin(t *testing.T) {
 	// The hosted profile, and back.
 	run(t, ctx, chromedp.Navigate(app+"/dashboard"), click("Edit on the hosted page"), heading("Your account"))
 	picture(t, ctx, "hub-profile")
-	run(t, ctx, click("Back to the application"), heading("Dashboard"))
+	run(t, ctx,
+		chromedp.SetValue(`input[name=company]`, "Difference Engines", chromedp.ByQuery),
+		click("Save"), heading("Your account"), click("Back to the application"), heading("Dashboard"))
+	wantClean(t, location(t, ctx), app+"/dashboard")
+	if got := text(t, ctx); !strings.Contains(got, "Difference Engines") {
+		t.Errorf("the dashboard does not show what was just saved:\n%s", got)
+	}
 
 	// Typed into the address bar, logout asks first.
 	run(t, ctx, chromedp.Navigate(app+"/auth/logout"), heading("Sign out?"))
