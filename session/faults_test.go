@@ -51,7 +51,7 @@ func wantExpiries(t *testing.T, server *redistest.Server, absolute time.Duration
 }
 
 func TestLateWriteDoesNotMakeASessionImmortal(t *testing.T) {
-	server, m := newRedis(t, session.Config{Absolute: 200 * time.Millisecond, Idle: -1})
+	server, m := newRedis(t, session.Config{Absolute: 2 * time.Second, Idle: -1})
 	_, r := signIn(t, m, "ada")
 	ctx := in(t, m, r)
 	redistest.Eventually(t, "the deadline has passed", func() bool {
@@ -63,10 +63,10 @@ func TestLateWriteDoesNotMakeASessionImmortal(t *testing.T) {
 }
 
 func TestLateReadDoesNotMakeASessionImmortal(t *testing.T) {
-	server, m := newRedis(t, session.Config{Absolute: 300 * time.Millisecond, Idle: 300 * time.Millisecond, TouchEvery: time.Millisecond})
+	server, m := newRedis(t, session.Config{Absolute: 2 * time.Second, Idle: 2 * time.Second, TouchEvery: time.Millisecond})
 	_, r := signIn(t, m, "ada")
 	redistest.Eventually(t, "the session in use ends", func() bool {
-		wantExpiries(t, server, 300*time.Millisecond)
+		wantExpiries(t, server, 2*time.Second)
 		_, err := m.Load(r)
 		return errors.Is(err, session.ErrNotFound)
 	})

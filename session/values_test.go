@@ -258,8 +258,8 @@ func TestConflictWithoutEnd(t *testing.T) {
 	if errors.Is(err, session.ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}
-	if n := count(store.take(), "Update"); n != 8 {
-		t.Errorf("%d tries, want 8", n)
+	if n := count(store.take(), "Update"); n != 24 {
+		t.Errorf("%d tries, want 24", n)
 	}
 }
 

@@ -12,9 +12,10 @@ import (
 )
 
 // maxTries is how often a change is replayed on a session that others changed
-// meanwhile. In each round one of them succeeds, and a browser sends six requests
-// at once.
-const maxTries = 8
+// meanwhile. In each round one of them succeeds, so it takes as many as there are
+// writes of one session at once: a browser sends six requests, and each may write
+// more than once.
+const maxTries = 24
 
 // Draft returns a context in which [Put] collects values for the session that
 // Start will create with that context, before it exists.

@@ -23,7 +23,7 @@ import (
 
 // TestStore checks the contract of [session.Store] on stores that newStore returns,
 // which may all be the same one: each test has a namespace of its own. It runs
-// against the real clock and takes about a second.
+// against the real clock and takes some seconds.
 func TestStore(t *testing.T, newStore func(t *testing.T) session.Store) {
 	for _, tt := range []struct {
 		name string
@@ -285,7 +285,7 @@ func testPast(t *testing.T, f *fixture) {
 
 func testExpiry(t *testing.T, f *fixture) {
 	r := newRecord("ada", "one")
-	r.Expires = in(150 * time.Millisecond)
+	r.Expires = in(time.Second)
 	f.create("a", r, 0)
 	f.create("b", newRecord("ada", "one"), 0)
 	f.eventually("the record has expired", func() bool {
@@ -349,7 +349,7 @@ func testList(t *testing.T, f *fixture) {
 		f.create(name, r, 0)
 	}
 	short := newRecord("ada", "short")
-	short.Expires, short.Deadline = in(500*time.Millisecond), short.Deadline.Add(30*time.Second)
+	short.Expires, short.Deadline = in(2*time.Second), short.Deadline.Add(30*time.Second)
 	f.create("short", short, 0)
 	entries := f.wantList("ada", "c", "short", "a", "b")
 	if len(entries) == 4 {
@@ -388,7 +388,7 @@ func testMax(t *testing.T, f *fixture) {
 func testMaxCountsTheLiving(t *testing.T, f *fixture) {
 	f.create("old", newRecord("ada", "old"), 2)
 	idle := newRecord("ada", "idle")
-	idle.Expires, idle.Deadline = in(50*time.Millisecond), idle.Deadline.Add(time.Minute)
+	idle.Expires, idle.Deadline = in(time.Second), idle.Deadline.Add(time.Minute)
 	f.create("idle", idle, 2)
 	f.eventually("one has expired", func() bool {
 		_, err := f.Load(t.Context(), f.key("idle"))
@@ -469,7 +469,7 @@ func testClaim(t *testing.T, f *fixture) {
 
 func testClaimExpires(t *testing.T, f *fixture) {
 	claim := func() bool {
-		held, err := f.Claim(t.Context(), f.space, "n", []byte("v"), 50*time.Millisecond)
+		held, err := f.Claim(t.Context(), f.space, "n", []byte("v"), 2*time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
