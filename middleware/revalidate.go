@@ -49,15 +49,19 @@ func (a *Auth) canReread(user *Identity) bool {
 }
 
 // Refresh reads the user's account again, now, for handlers that know it has
-// changed. [User] returns the new copy from then on. The error is one of the
-// classes of package idx or [session.ErrRevoked] if the account may not be used any
-// more, in which case the session has ended.
+// changed: one call to the API. [User] returns the new copy from then on. The error
+// matches [session.ErrNotFound] if the session has ended, by now or because the account
+// may not be used any more; with any other, the old copy stays.
 func (a *Auth) Refresh(ctx context.Context) (*Identity, error) {
 	s := session.FromContext(ctx)
 	if s == nil || s.Manager() != a.sessions {
 		return nil, errors.New("middleware: Refresh: no session in the context: wrap the handler with RequireLogin")
 	}
-	s, err := a.reread(ctx, s)
+	// Not shared with others who ask at the same time, as reread is: theirs would be
+	// the context that gets the new copy.
+	ctx, cancel := context.WithTimeout(ctx, rereadTimeout)
+	defer cancel()
+	s, err := a.rereadOnce(ctx, s)
 	if err != nil {
 		return nil, err
 	}

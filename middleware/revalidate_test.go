@@ -95,6 +95,32 @@ func TestRefresh(t *testing.T) {
 	})
 }
 
+// Each of two requests that refresh at the same time sees the new copy.
+func TestParallelRefresh(t *testing.T) {
+	timed(t, func(t *testing.T, a *app) {
+		a.mux.Handle("/refresh", a.auth.RequireLogin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if _, err := a.auth.Refresh(r.Context()); err != nil {
+				t.Error(err)
+			}
+			if !middleware.User(r.Context()).HasRole("admin") {
+				t.Error("User returns the old copy")
+			}
+		})))
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Grace)
+		a.hub.UpdateUser(idxtest.Grace.Email, func(u *idxtest.User) { u.Roles = []string{"admin"} })
+		a.hub.SetFault(idxtest.Fault{Kind: idxtest.SlowHeaders, Delay: time.Second}) // so that they meet
+		var wg sync.WaitGroup
+		for range 5 {
+			wg.Go(func() {
+				tab := &browser{app: a, client: &http.Client{Transport: a.transport, Jar: b.client.Jar}}
+				tab.do(tab.request("GET", "/refresh"))
+			})
+		}
+		wg.Wait()
+	})
+}
+
 func TestOneReadingPerInterval(t *testing.T) {
 	timed(t, func(t *testing.T, a *app) {
 		b := a.browser()
