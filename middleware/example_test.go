@@ -190,3 +190,80 @@ func ExampleAuth_Handler_wrongMount() {
 	fmt.Println(w.Code)
 	// Output: 404
 }
+
+// Everything from the environment; New says what is missing.
+func ExampleFromEnv() {
+	cfg, err := middleware.FromEnv()
+	if err != nil {
+		log.Fatal(err)
+	}
+	auth, err := middleware.New(cfg)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer auth.Close()
+}
+
+// A handler can start a login where it sees fit.
+func ExampleAuth_Login() {
+	auth := newExampleAuth()
+	defer auth.Close()
+	join := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		auth.Login(w, r, "/welcome")
+	})
+	w := httptest.NewRecorder()
+	join.ServeHTTP(w, httptest.NewRequest("GET", "/join", nil))
+	hosted, _ := w.Result().Location()
+	fmt.Println(w.Code, hosted.Host, hosted.Query().Get("action"))
+	// Output: 302 my-app.hub.loginradius.com login
+}
+
+// Logout answers the request. Whoever mounts it elsewhere makes sure that the request
+// is the user's own, as the mounted route does.
+func ExampleAuth_Logout() {
+	auth := newExampleAuth()
+	defer auth.Close()
+	own := http.NewCrossOriginProtection()
+	bye := own.Handler(http.HandlerFunc(auth.Logout))
+	w := httptest.NewRecorder()
+	bye.ServeHTTP(w, httptest.NewRequest("POST", "/bye", nil))
+	hosted, _ := w.Result().Location()
+	fmt.Println(w.Code, hosted.Host, hosted.Query().Get("action"))
+	// Output: 303 my-app.hub.loginradius.com logout
+}
+
+// A handler that knows the account has changed reads it again.
+func ExampleAuth_Refresh() {
+	auth := newExampleAuth()
+	defer auth.Close()
+	http.Handle("/verified", auth.RequireLogin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, err := auth.Refresh(r.Context())
+		if err != nil {
+			http.Error(w, "please try again", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, user.EmailVerified)
+	})))
+}
+
+// Readiness is about the store. LoginRadius being down signs nobody out.
+func ExampleAuth_Health() {
+	auth := newExampleAuth()
+	defer auth.Close()
+	fmt.Println(auth.Health(context.Background()))
+	// Output: <nil>
+}
+
+// A page where a session left open is not enough.
+func ExampleRecentLogin() {
+	auth := newExampleAuth()
+	defer auth.Close()
+	page := auth.Require(middleware.RecentLogin(10 * time.Minute))(http.NotFoundHandler())
+
+	ada := &middleware.Identity{Profile: idx.Profile{UID: "1"}, AuthTime: time.Now().Add(-time.Hour)}
+	w := httptest.NewRecorder()
+	r := httptest.NewRequestWithContext(middleware.WithUser(context.Background(), ada), "GET", "/delete", nil)
+	page.ServeHTTP(w, r)
+	fmt.Println(w.Code)
+	// Output: 401
+}
