@@ -153,9 +153,12 @@ func newClient(t testing.TB, addr string) *redis.Client {
 }
 
 // installed reports whether redis-server can be started, and ends the test if it
-// must be.
+// must be. IDXAUTH_NO_REDIS=1 makes any machine one without it.
 func installed(t testing.TB) bool {
 	t.Helper()
+	if os.Getenv("IDXAUTH_NO_REDIS") == "1" {
+		return false
+	}
 	_, err := exec.LookPath("redis-server")
 	if err != nil && os.Getenv("IDXAUTH_REQUIRE_REDIS") == "1" {
 		t.Fatalf("redistest: IDXAUTH_REQUIRE_REDIS=1, but there is no redis-server: %v", err)

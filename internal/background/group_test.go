@@ -1,0 +1,37 @@
+package background_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/idxauth/idxauth/internal/background"
+)
+
+func TestGroupBoundsNumberAndTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := background.NewGroup(1)
+		ctx, leave := context.WithCancel(t.Context())
+		start := time.Now()
+		var ended time.Duration
+		wait := func(ctx context.Context) {
+			<-ctx.Done()
+			ended = time.Since(start)
+		}
+		if !g.Go(ctx, time.Second, wait) {
+			t.Fatal("an empty group is full")
+		}
+		leave() // the request's end is not the work's
+		if g.Go(ctx, time.Second, wait) {
+			t.Error("a full group took more work")
+		}
+		g.Close()
+		if ended != time.Second {
+			t.Errorf("the work ended after %v, want 1s, and Close waits for it", ended)
+		}
+		if g.Go(ctx, time.Second, wait) {
+			t.Error("a closed group took work")
+		}
+	})
+}
