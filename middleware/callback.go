@@ -289,8 +289,9 @@ func (a *Auth) claimToken(ctx context.Context, cb *callback, user *Identity) (fi
 	return time.UnixMilli(int64(binary.BigEndian.Uint64(held[16:]))), nil
 }
 
-// tokenLife is how long a token must be remembered: until it expires, or as long as
-// sessions last where its expiry is unknown.
+// tokenLife is how long a token must be remembered: until it expires, or for a week
+// where its expiry is unknown (tokens live for 15 minutes unless a tenant says
+// otherwise).
 func (a *Auth) tokenLife(user *Identity, now time.Time) time.Duration {
 	if left := user.private.tokenExpires.Sub(now); left > 0 {
 		return min(left+clockSkew, bindingLife)
