@@ -201,3 +201,31 @@ func TestTwoApplicationsInOneProcess(t *testing.T) {
 		t.Errorf("a user of one application got %s from the other", got.Status)
 	}
 }
+
+// What one user put into a session is gone when another signs in with the browser.
+func TestValuesNeverChangeHands(t *testing.T) {
+	a := newApp(t)
+	var found bool
+	a.mux.Handle("/cart", a.auth.RequireLogin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var err error
+		if _, found, err = session.Get[int](r.Context(), "cart"); err != nil {
+			t.Error(err)
+		}
+		if err := session.Put(r.Context(), "cart", 1); err != nil {
+			t.Error(err)
+		}
+	})))
+	b := a.browser()
+	b.signIn("/cart", idxtest.Ada)
+	first := cookieHeader(b, "session", b.cookies()["session"])
+	if b.open("/cart"); !found {
+		t.Fatal("the value is not kept")
+	}
+	a.hub.ExpireTokens() // the hosted page forgets Ada
+	b.finish(b.open("/auth/login?return_to=/cart"), idxtest.Grace)
+	if found {
+		t.Error("Grace found Ada's value")
+	}
+	old := a.browser()
+	old.step(old.request("GET", "/dashboard/", "Cookie", first)).want(t, 302, "")
+}
