@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -92,8 +93,8 @@ func (b *binding) encode() string {
 }
 
 func decodeBinding(value string) (*binding, bool) {
-	buf, err := base64.RawURLEncoding.Strict().DecodeString(value)
-	if err != nil || len(buf) != bindingSize {
+	buf, ok := decodeBase64(value)
+	if !ok || len(buf) != bindingSize {
 		return nil, false
 	}
 	b := new(binding)
@@ -104,6 +105,16 @@ func decodeBinding(value string) (*binding, bool) {
 	b.lastLogin = int64(binary.BigEndian.Uint32(buf[4:]))
 	b.rounds = buf[8]
 	return b, true
+}
+
+// decodeBase64 reads exactly what we encode. The decoder alone skips line breaks, and
+// then a used state would pass for a new one.
+func decodeBase64(value string) ([]byte, bool) {
+	if strings.ContainsAny(value, "\r\n") {
+		return nil, false
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(value)
+	return b, err == nil
 }
 
 // readBinding returns the browser's binding, or nil if it has none.

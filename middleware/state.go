@@ -100,8 +100,8 @@ func (s *stateSealer) open(value string, b *binding, now time.Time) (st state, r
 	if len(value) > maxStateLength {
 		return state{}, false, errStateMismatch
 	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(value)
-	if err != nil || len(raw) < signatureLen {
+	raw, ok := decodeBase64(value)
+	if !ok || len(raw) < signatureLen {
 		return state{}, false, errStateMismatch
 	}
 	signature, sealed := raw[:signatureLen], raw[signatureLen:]
@@ -191,8 +191,8 @@ func (a *Auth) parkedPath(r *http.Request, hash string) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(value)
-	if err != nil {
+	sealed, ok := decodeBase64(value)
+	if !ok {
 		return "", false
 	}
 	plain, ok := a.states.decrypt("return path", sealed)
