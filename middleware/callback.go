@@ -49,7 +49,7 @@ func (a *Auth) serveCallback(w http.ResponseWriter, r *http.Request) {
 		a.servePage(w, r, http.StatusOK, mailPage(kind, a.loginPath(cb.path)))
 		return
 	}
-	if err == nil && cb.isSignedIn() && !cb.state.fresh {
+	if err == nil && a.isSignedIn(cb) && !cb.state.fresh {
 		redirect(w, http.StatusSeeOther, a.site.url(cb.path))
 		return
 	}
@@ -146,12 +146,15 @@ func tokenIn(values []string) (idx.Token, error) {
 
 // isSignedIn reports that this login has been completed already, in this browser
 // and with this very token: another tab was first, or the visitor went back.
-func (cb *callback) isSignedIn() bool {
+//
+// A session that the pages would not take is none: sent there, the browser would be
+// back at once, and go round for ever.
+func (a *Auth) isSignedIn(cb *callback) bool {
 	if cb.previous == nil {
 		return false
 	}
 	user, ok := cb.previous.Principal().(*Identity)
-	return ok && user.AccessToken() == cb.token
+	return ok && user.AccessToken() == cb.token && (!a.requireLiveToken || a.canReread(user))
 }
 
 // attempts is how often this login was started over, by the state or by the
@@ -177,8 +180,16 @@ func (a *Auth) signIn(w http.ResponseWriter, r *http.Request, cb *callback) erro
 		return err
 	}
 	user.AuthTime = firstSeen
-	if !cb.state.fresh && !user.LastLoginAt.IsZero() && user.LastLoginAt.Before(firstSeen) {
-		user.AuthTime = user.LastLoginAt // the hosted page's session is from another application's login
+	if !user.LastLoginAt.IsZero() && user.LastLoginAt.Before(firstSeen) {
+		// The hosted page's session is from an earlier login, of another application
+		// perhaps. A fresh login must be younger than its start: a link to the login
+		// route can ask for one without having signed the visitor out there.
+		if cb.state.fresh && user.LastLoginAt.Before(cb.state.issued.Add(-clockSkew)) {
+			return answeredInSilence()
+		}
+		if !cb.state.fresh {
+			user.AuthTime = user.LastLoginAt
+		}
 	}
 	ctx = a.sessions.Draft(ctx)
 	if a.hooks.OnLogin != nil {
@@ -283,20 +294,24 @@ func (a *Auth) claimToken(ctx context.Context, cb *callback, user *Identity) (fi
 		return time.Time{}, refuse(TokenReplayed, errors.New("the token was used in another browser"))
 	}
 	if cb.state.fresh {
-		return time.Time{}, &refusal{reason: LoginTooOld, err: errors.New("the hosted page answered without asking again"),
-			detail: "The sign-in service did not ask you to sign in again. Please sign out, then try once more."}
+		return time.Time{}, answeredInSilence()
 	}
 	return time.UnixMilli(int64(binary.BigEndian.Uint64(held[16:]))), nil
 }
 
-// tokenLife is how long a token must be remembered: until it expires, or for a week
-// where its expiry is unknown (tokens live for 15 minutes unless a tenant says
-// otherwise).
+// answeredInSilence refuses a login that was to be fresh and is not.
+func answeredInSilence() error {
+	return &refusal{reason: LoginTooOld, err: errors.New("the hosted page answered without asking again"),
+		detail: "The sign-in service did not ask you to sign in again. Please sign out, then try once more."}
+}
+
+// tokenLife is how long a token must be remembered: until it expires, or, where that
+// is unknown, as long as any token can live.
 func (a *Auth) tokenLife(user *Identity, now time.Time) time.Duration {
 	if left := user.private.tokenExpires.Sub(now); left > 0 {
 		return min(left+clockSkew, bindingLife)
 	}
-	return 7 * 24 * time.Hour
+	return bindingLife
 }
 
 func isMailAction(kind string) bool { return kind == "register" || kind == "forgotpassword" }

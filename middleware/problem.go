@@ -195,7 +195,11 @@ func (a *Auth) serveProblem(w http.ResponseWriter, r *http.Request, err error) {
 	case !wantsPage(r):
 		writeJSONProblem(w, p)
 	case a.errorPage != nil:
-		a.errorPage(&statusWriter{ResponseWriter: w, status: p.Status}, r, p)
+		page := &statusWriter{ResponseWriter: w, status: p.Status}
+		a.errorPage(page, r, p)
+		if !page.wrote { // or net/http would say 200
+			page.WriteHeader(p.Status)
+		}
 	default:
 		a.servePage(w, r, p.Status, problemPage(p))
 	}
@@ -262,7 +266,7 @@ type statusWriter struct {
 }
 
 func (w *statusWriter) WriteHeader(status int) {
-	w.wrote = true
+	w.wrote = w.wrote || status >= 200 // 1xx are followed by the answer
 	w.ResponseWriter.WriteHeader(status)
 }
 

@@ -68,6 +68,10 @@ func (a *Auth) LoadUser(next http.Handler) http.Handler {
 			a.report(r, a.problem(err))
 			addVary(w.Header())
 		}
+		if err != nil && session.FromContext(r.Context()) != nil {
+			// Of another Auth around this one: to next, who trusts this one, a stranger.
+			r = r.WithContext(session.NewContext(r.Context(), nil))
+		}
 		next.ServeHTTP(w, r)
 	})
 }
