@@ -21,6 +21,10 @@ const (
 
 	// exchangeTimeout bounds a callback's calls to the API, retries included.
 	exchangeTimeout = 8 * time.Second
+
+	// maxExpiryWait is how long a login waits for the token's expiry when it has the
+	// profile.
+	maxExpiryWait = time.Second
 )
 
 // callback is a browser that came back from the hosted page.
@@ -59,12 +63,13 @@ func (a *Auth) serveCallback(w http.ResponseWriter, r *http.Request) {
 	switch reason := reasonOf(err); {
 	case err == nil:
 		redirect(w, http.StatusSeeOther, a.site.url(cb.path))
-	case reason == TokenReplayed:
-		// Most likely a browser that lost our cookies and kept the hosted page's. The
-		// hosted page must forget the token, or it would send it again.
+	case reason == TokenReplayed, reason == TokenInvalid && cb.attempts(r) > 0:
+		// Most likely a browser that lost our cookies and kept the hosted page's, or a
+		// hosted page that keeps a dead token. It must forget the token, or it would
+		// send it again.
 		a.report(r, a.problem(err))
 		a.startOver(w, r, login{path: cb.path, attempt: cb.attempts(r) + 1, cause: err})
-	case reason == StateReused && cb.previous != nil:
+	case reason == StateReused && a.admits(cb.previous):
 		redirect(w, http.StatusSeeOther, a.site.url(cb.path)) // the Back button
 	case a.problem(err).Status == http.StatusBadRequest:
 		a.report(r, a.problem(err))
@@ -154,7 +159,16 @@ func (a *Auth) isSignedIn(cb *callback) bool {
 		return false
 	}
 	user, ok := cb.previous.Principal().(*Identity)
-	return ok && user.AccessToken() == cb.token && (!a.requireLiveToken || a.canReread(user))
+	return ok && user.AccessToken() == cb.token && a.admits(cb.previous)
+}
+
+// admits reports whether pages take s, as far as its access token goes.
+func (a *Auth) admits(s *session.Session) bool {
+	if s == nil {
+		return false
+	}
+	user, ok := s.Principal().(*Identity)
+	return ok && (!a.requireLiveToken || a.canReread(user))
 }
 
 // attempts is how often this login was started over, by the state or by the
@@ -166,8 +180,7 @@ func (cb *callback) attempts(r *http.Request) int {
 
 // signIn exchanges the token for a user and starts the session.
 func (a *Auth) signIn(w http.ResponseWriter, r *http.Request, cb *callback) error {
-	ctx, cancel := context.WithTimeout(r.Context(), exchangeTimeout)
-	defer cancel()
+	ctx := r.Context()
 	user, err := a.exchange(ctx, cb.token)
 	if err != nil {
 		return err
@@ -212,7 +225,7 @@ func (a *Auth) signIn(w http.ResponseWriter, r *http.Request, cb *callback) erro
 	if !cb.renewed { // else other tabs of the same secret may still be under way
 		cb.binding.renew(now)
 	}
-	cb.binding.completed(now, cb.previous != nil)
+	cb.binding.completed(now, a.admits(cb.previous))
 	a.writeBinding(w, cb.binding)
 	if cb.state.parked {
 		http.SetCookie(w, a.site.cookie(purposeParked, "", -time.Second))
@@ -222,6 +235,8 @@ func (a *Auth) signIn(w http.ResponseWriter, r *http.Request, cb *callback) erro
 
 // exchange returns the user to whom token was issued, if the account may sign in.
 func (a *Auth) exchange(ctx context.Context, token idx.Token) (*Identity, error) {
+	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
+	defer cancel()
 	// When the token expires matters only without an API secret: until then the
 	// account can be read again, and an earlier refusal means that it was revoked.
 	expires := make(chan time.Time, 1)
@@ -240,7 +255,12 @@ func (a *Auth) exchange(ctx context.Context, token idx.Token) (*Identity, error)
 	if err := mayEnter(profile); err != nil {
 		return nil, err
 	}
-	return newIdentity(profile, &private{token: token, tokenExpires: <-expires, checked: time.Now()}), nil
+	private := &private{token: token, checked: time.Now()}
+	select {
+	case private.tokenExpires = <-expires:
+	case <-time.After(maxExpiryWait): // the login does not hang on it
+	}
+	return newIdentity(profile, private), nil
 }
 
 func mayEnter(p *idx.Profile) error {

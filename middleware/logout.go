@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -133,6 +134,7 @@ func (a *Auth) forget(w http.ResponseWriter, r *http.Request) {
 	a.sessions.ClearCookie(w)
 	if b := a.readBinding(r); b != nil {
 		b.renew(time.Now())
+		rand.Read(b.browser[:]) // to tokens, another browser: the last user's are no good in it
 		b.rounds = 0
 		a.writeBinding(w, b)
 	}
