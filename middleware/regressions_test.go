@@ -1,0 +1,121 @@
+package middleware_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/idxauth/idxauth/idx/idxtest"
+	"github.com/idxauth/idxauth/middleware"
+)
+
+// The hosted page knows the visitor from another application's login, by a token that
+// was never seen here. Asking for a fresh login by the address bar, without signing out
+// there first, is no step-up.
+func TestFreshLoginByAddressBarIsNone(t *testing.T) {
+	timed(t, func(t *testing.T, a *app) {
+		a.mux.Handle("/step-up", a.auth.Require(middleware.RecentLogin(5*time.Minute))(http.HandlerFunc(a.page)))
+		b := a.browser()
+		a.plantHubSession(b, idxtest.Ada)
+		later(10 * time.Minute)
+		got := b.open("/auth/login?fresh=1&return_to=/step-up")
+		if strings.Contains(got.body, "user ") {
+			t.Fatalf("nobody typed a password, and the page is open: %s", got.body)
+		}
+		got.want(t, 401, "login_too_old")
+		// An ordinary login is fine, and old.
+		b.open("/dashboard/").want(t, 200, "user "+idxtest.Ada.Email)
+		if at := b.open("/step-up"); !strings.HasPrefix(at.at(), a.hub.URL) {
+			t.Fatalf("an old login led to %s", at.at())
+		} else {
+			b.finish(at, idxtest.Ada).want(t, 200, "user "+idxtest.Ada.Email)
+		}
+	})
+}
+
+// plantHubSession makes the hosted page know the visitor, as after another
+// application's login.
+func (a *app) plantHubSession(b *browser, user idxtest.User) {
+	a.t.Helper()
+	token := string(a.hub.IssueToken(user.Email))
+	b.do(b.request("GET", a.hub.URL+"/ssologin/setToken?token="+url.QueryEscape(token)+"&apikey="+a.hub.Config().APIKey))
+}
+
+// Where tokens slide, the hosted page's is alive when the expiry that the session
+// remembers has passed.
+func TestRequireLiveTokenDoesNotLoop(t *testing.T) {
+	hub := func(a *app) { a.hub.Set(func(s *idxtest.Settings) { s.Sliding = true }) }
+	timed(t, func(t *testing.T, a *app) {
+		hub(a)
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Ada)
+		later(14 * time.Minute)
+		b.open("/dashboard/") // reads the account: the token slides
+		later(2 * time.Minute)
+		b.open("/dashboard/").want(t, 200, "user "+idxtest.Ada.Email)
+	}, withoutSecret, func(c *middleware.Config) { c.RequireLiveToken = true })
+}
+
+// A token is refused in a second browser for as long as it can live.
+func TestStolenTokenAfterAWeek(t *testing.T) {
+	timed(t, func(t *testing.T, a *app) {
+		a.hub.Set(func(s *idxtest.Settings) { s.TokenLifetime = 30 * 24 * time.Hour })
+		victim := a.browser()
+		callback := victim.callback("/dashboard/", idxtest.Ada)
+		stolen := callback.Query().Get("token")
+		victim.open(callback.String()).want(t, 200, "user")
+		later(8 * 24 * time.Hour)
+		thief := a.browser()
+		got := thief.open(with("token", stolen)(a, *thief.callback("/dashboard/", idxtest.Grace)))
+		if strings.Contains(got.body, "user "+idxtest.Ada.Email) {
+			t.Fatal("the thief is signed in")
+		}
+	})
+}
+
+func TestLoadUserOfAnotherApplication(t *testing.T) {
+	a := newApp(t)
+	other, err := middleware.New(middleware.Config{IDX: a.hub.Config(), BaseURL: "http://localhost:1", Store: newStore()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	a.mux.Handle("/inner", a.auth.RequireLogin(other.LoadUser(http.HandlerFunc(a.page))))
+	b := a.browser()
+	b.signIn("/dashboard/", idxtest.Ada)
+	b.open("/inner").want(t, 200, "stranger")
+}
+
+func TestErrorPageThatWritesNothing(t *testing.T) {
+	for name, page := range map[string]func(http.ResponseWriter){
+		"nothing": func(http.ResponseWriter) {},
+		"headers": func(w http.ResponseWriter) { w.Header().Set("X-Page", "1") },
+		"hints":   func(w http.ResponseWriter) { w.WriteHeader(http.StatusEarlyHints) },
+	} {
+		a := newApp(t, func(c *middleware.Config) {
+			c.ErrorPage = func(w http.ResponseWriter, _ *http.Request, _ middleware.Problem) { page(w) }
+		})
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Grace)
+		if got := b.open("/admin"); got.StatusCode != http.StatusForbidden {
+			t.Errorf("%s: %s, want 403", name, got.Status)
+		}
+	}
+}
+
+// The next person at a computer finds the last one's callback in the history.
+func TestOldTokenAfterLogout(t *testing.T) {
+	a := newApp(t)
+	b := a.browser()
+	callback := b.callback("/dashboard/", idxtest.Ada)
+	old := callback.Query().Get("token")
+	b.open(callback.String())
+	a.hub.SetFault(idxtest.Fault{Kind: idxtest.ServerError, Path: "invalidate"}) // the token stays alive
+	a.mustLogout(b)
+	next := b.callback("/dashboard/", idxtest.Grace)
+	if got := b.open(with("token", old)(a, *next)); strings.Contains(got.body, "user "+idxtest.Ada.Email) {
+		t.Fatal("signed in with the last user's token")
+	}
+}
