@@ -51,7 +51,7 @@ func TestRequireLiveTokenDoesNotLoop(t *testing.T) {
 		b := a.browser()
 		b.signIn("/dashboard/", idxtest.Ada)
 		later(14 * time.Minute)
-		b.open("/dashboard/") // reads the account: the token slides
+		b.open("/dashboard/")  // reads the account: the token slides
 		later(6 * time.Minute) // the copy is due, and the expiry that was noted has passed
 		b.open("/dashboard/").want(t, 200, "user "+idxtest.Ada.Email)
 	}, withoutSecret, func(c *middleware.Config) { c.RequireLiveToken = true })
