@@ -42,6 +42,7 @@ type Auth struct {
 	rereads     singleflight.Group // one reading of an account per session at a time
 	rereadTried *recent
 	work        *background.Group
+	logouts     *background.Group // tried again; of its own, so that made-up cookies stop nothing else
 }
 
 // New checks cfg, without asking the network, and reports all of its problems in
@@ -73,6 +74,7 @@ func New(cfg Config) (*Auth, error) {
 		log:              cfg.Logger,
 		rereadTried:      newRecent(),
 		work:             background.NewGroup(64),
+		logouts:          background.NewGroup(256),
 	}
 	if reader, ok := provider.(accountReader); ok && reader.HasSecret() {
 		a.accounts = reader
@@ -174,6 +176,7 @@ func (a *Auth) Health(ctx context.Context) error {
 // Close waits for work in the background: re-reads of accounts, invalidations of
 // tokens, touches of sessions. Call it after [http.Server.Shutdown].
 func (a *Auth) Close() error {
+	a.logouts.Cancel()
 	a.work.Close()
 	return a.sessions.Close()
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/idxauth/idxauth/idx"
+	"github.com/idxauth/idxauth/internal/background"
 	"github.com/idxauth/idxauth/session"
 )
 
@@ -244,6 +245,7 @@ func (a *Auth) exchange(ctx context.Context, token idx.Token) (*Identity, error)
 		expires <- time.Time{}
 	} else {
 		go func() {
+			defer background.Recover()
 			t, _ := a.provider.Validate(ctx, token) // on failure unknown; the profile decides about the login
 			expires <- t
 		}()

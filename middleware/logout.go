@@ -51,11 +51,13 @@ func isOwnClick(r *http.Request) bool {
 // that the request is the user's own will; the mounted logout route does.
 func (a *Auth) Logout(w http.ResponseWriter, r *http.Request) {
 	if err := a.endSession(r); err != nil {
-		if !a.work.Go(r.Context(), logoutRetries, func(ctx context.Context) { a.keepEnding(r.WithContext(ctx)) }) {
-			a.log.ErrorContext(r.Context(), "idxauth: a session could not be ended at logout, and too much else is being tried; it lasts until its own limits")
+		problem := &refusal{reason: LogoutUnconfirmed, err: err}
+		cookies := r.Header["Cookie"]
+		if !a.logouts.Go(r.Context(), logoutRetries, func(ctx context.Context) { a.keepEnding(ctx, cookies) }) {
+			problem.detail = "The server could not confirm that the session has ended. It may last until its own limits."
 		}
 		a.forget(w, r)
-		a.serveProblem(w, r, refuse(LogoutUnconfirmed, err))
+		a.serveProblem(w, r, problem)
 		return
 	}
 	a.forget(w, r)
@@ -112,7 +114,8 @@ func (a *Auth) invalidate(ctx context.Context, user *Identity) {
 }
 
 // keepEnding tries again to end a session whose browser has forgotten it already.
-func (a *Auth) keepEnding(r *http.Request) {
+func (a *Auth) keepEnding(ctx context.Context, cookies []string) {
+	r := (&http.Request{Header: http.Header{"Cookie": cookies}}).WithContext(ctx)
 	tick := time.NewTicker(logoutRetryEvery)
 	defer tick.Stop()
 	for {

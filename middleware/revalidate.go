@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/idxauth/idxauth/idx"
+	"github.com/idxauth/idxauth/internal/background"
 	"github.com/idxauth/idxauth/session"
 )
 
@@ -90,11 +91,14 @@ func (a *Auth) rereadLater(ctx context.Context, s *session.Session) {
 // reread reads the account of s, once for all that ask at the same time, and brings
 // the session up to date or ends it.
 func (a *Auth) reread(ctx context.Context, s *session.Session) (*session.Session, error) {
-	result := a.rereads.DoChan(s.ID(), func() (any, error) {
+	result := a.rereads.DoChan(s.ID(), func() (fresh any, err error) {
+		err = refuse(ProviderDown, errors.New("panic"))
+		defer background.Recover() // err stands if it was needed
 		// Not one caller's to cancel.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rereadTimeout)
 		defer cancel()
-		return a.rereadOnce(ctx, s)
+		fresh, err = a.rereadOnce(ctx, s)
+		return fresh, err
 	})
 	select {
 	case <-ctx.Done():

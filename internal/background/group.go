@@ -3,6 +3,8 @@ package background
 
 import (
 	"context"
+	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -14,13 +16,17 @@ type Group struct {
 	places chan struct{}
 	work   sync.WaitGroup
 
+	life   context.Context // ends with Cancel, and all work with it
+	cancel context.CancelFunc
+
 	mu     sync.RWMutex // closing excludes starting, so that Close waits for all
 	closed bool
 }
 
 // NewGroup returns a group that runs at most limit functions at once.
 func NewGroup(limit int) *Group {
-	return &Group{places: make(chan struct{}, limit)}
+	life, cancel := context.WithCancel(context.Background())
+	return &Group{places: make(chan struct{}, limit), life: life, cancel: cancel}
 }
 
 // Go runs fn in a goroutine, with the values of ctx but not its end, for at most
@@ -38,11 +44,28 @@ func (g *Group) Go(ctx context.Context, timeout time.Duration, fn func(context.C
 	}
 	g.work.Go(func() {
 		defer func() { <-g.places }()
+		defer Recover()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 		defer cancel()
+		defer context.AfterFunc(g.life, cancel)()
 		fn(ctx)
 	})
 	return true
+}
+
+// Recover, deferred, keeps a panic outside of any request from ending the process, as
+// net/http does for those inside. What was panicked with may hold a secret, so it
+// logs the place only.
+func Recover() {
+	if recover() != nil {
+		slog.Error("idxauth: panic in the background", "stack", string(debug.Stack()))
+	}
+}
+
+// Cancel is Close for work that need not be finished: its context ends at once.
+func (g *Group) Cancel() {
+	g.cancel()
+	g.Close()
 }
 
 // Close lets no more work start and waits for what runs.

@@ -35,3 +35,21 @@ func TestGroupBoundsNumberAndTime(t *testing.T) {
 		}
 	})
 }
+
+func TestCancelEndsTheWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := background.NewGroup(1)
+		start := time.Now()
+		g.Go(t.Context(), time.Hour, func(ctx context.Context) { <-ctx.Done() })
+		g.Cancel()
+		if took := time.Since(start); took > 0 {
+			t.Errorf("Cancel took %v", took)
+		}
+	})
+}
+
+func TestPanicEndsTheWorkAndNothingElse(t *testing.T) {
+	g := background.NewGroup(1)
+	g.Go(t.Context(), time.Hour, func(context.Context) { panic("hook") })
+	g.Close()
+}
