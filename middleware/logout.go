@@ -54,7 +54,7 @@ func (a *Auth) Logout(w http.ResponseWriter, r *http.Request) {
 		problem := &refusal{reason: LogoutUnconfirmed, err: err}
 		cookies := r.Header["Cookie"]
 		if !a.logouts.Go(r.Context(), logoutRetries, func(ctx context.Context) { a.keepEnding(ctx, cookies) }) {
-			problem.detail = "The server could not confirm that the session has ended. It may last until its own limits."
+			problem.detail = "This browser has forgotten your session. The server could not confirm that it has ended: it may last until its own limits. Sign out once more to leave the sign-in page too."
 		}
 		a.forget(w, r)
 		a.serveProblem(w, r, problem)

@@ -86,7 +86,7 @@ var wordings = map[Reason]wording{
 	RoleMissing:       {403, "This page is not for you", "Your account lacks the role for it.", 0},
 	LoginTooOld:       {401, "Please sign in again", "This page asks for a recent sign-in.", 0},
 	CrossSiteRequest:  {403, "Request refused", "It came from another site.", 0},
-	LogoutUnconfirmed: {503, "You are signed out in this browser", "The server could not confirm that the session has ended. It will keep trying for a minute.", 5 * time.Second},
+	LogoutUnconfirmed: {503, "Signing out is not finished", "This browser has forgotten your session. The server could not confirm that it has ended, and keeps trying for a minute. Sign out once more to leave the sign-in page too.", 5 * time.Second},
 	ProviderDown:      {503, "Sign-in is unavailable", "The sign-in service does not answer. Please try again in a moment.", 5 * time.Second},
 	ProviderSettings:  {500, "Sign-in is not set up correctly", "Please tell the operator of this site.", 0},
 	StoreDown:         {503, "Please try again in a moment", "It cannot be checked right now who is signed in.", 2 * time.Second},
@@ -173,7 +173,7 @@ func (a *Auth) problem(err error) Problem {
 	switch {
 	case p.Status < 403:
 		p.LoginPath = a.site.mount + "/" + routeLogin
-	case p.Status == 403 && p.Reason != CrossSiteRequest:
+	case p.Status == 403 && p.Reason != CrossSiteRequest, p.Reason == LogoutUnconfirmed:
 		p.LogoutPath = a.site.mount + "/" + routeLogout
 	}
 	return p
@@ -210,6 +210,10 @@ func (a *Auth) serveProblem(w http.ResponseWriter, r *http.Request, err error) {
 func (a *Auth) report(r *http.Request, p Problem) {
 	level := slog.LevelWarn
 	switch {
+	case errors.Is(p.Err, context.Canceled) && r.Context().Err() != nil:
+		// The visitor has left: nobody's fault.
+		a.log.DebugContext(r.Context(), "idxauth: visitor left", "path", r.URL.Path)
+		return
 	case p.Status >= 500:
 		level = slog.LevelError
 	case p.Reason == LoginRequired || p.Reason == SessionExpired:

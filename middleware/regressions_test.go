@@ -1,9 +1,12 @@
 package middleware_test
 
 import (
+	"context"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -116,5 +119,30 @@ func TestOldTokenAfterLogout(t *testing.T) {
 	next := b.callback("/dashboard/", idxtest.Grace)
 	if got := b.open(with("token", old)(a, *next)); strings.Contains(got.body, "user "+idxtest.Ada.Email) {
 		t.Fatal("signed in with the last user's token")
+	}
+}
+
+// A visitor who leaves while the API thinks is no fault, and nobody is called.
+func TestVisitorWhoLeavesIsNoAlarm(t *testing.T) {
+	var alarms atomic.Int64
+	a := newApp(t, func(c *middleware.Config) {
+		c.Hooks.OnError = func(context.Context, middleware.Problem) { alarms.Add(1) }
+	})
+	b := a.browser()
+	callback := b.callback("/dashboard/", idxtest.Ada)
+	a.hub.SetFault(idxtest.Fault{Kind: idxtest.SlowHeaders, Delay: time.Minute})
+	ctx, leave := context.WithCancel(t.Context())
+	go func() {
+		for a.hub.Count("GET /identity/v2/auth/account") == 0 {
+			runtime.Gosched()
+		}
+		leave()
+	}()
+	if _, err := b.client.Do(b.request("GET", callback.String()).WithContext(ctx)); err == nil {
+		t.Fatal("the visitor got an answer")
+	}
+	eventually(t, "the callback has ended", func() bool { return strings.Contains(a.log.String(), "visitor left") })
+	if alarms.Load() != 0 || strings.Contains(a.log.String(), "level=ERROR") {
+		t.Errorf("%d alarms; log:\n%s", alarms.Load(), a.log)
 	}
 }

@@ -153,6 +153,12 @@ func TestStoreOutage(t *testing.T) {
 	}
 	out := leaving.step(leaving.request("POST", "/auth/logout", "Sec-Fetch-Site", "same-origin"))
 	out.want(t, 503, "logout_unconfirmed")
+	// The hosted page still knows the visitor; one more click leaves it too.
+	out.want(t, 503, `<form method="post" action="/auth/logout">`)
+	again := leaving.step(leaving.request("POST", "/auth/logout", "Sec-Fetch-Site", "same-origin"))
+	if got := again.Header.Get("Location"); !strings.HasPrefix(got, a.hub.URL+"/auth.aspx?action=logout") {
+		t.Errorf("signing out once more leads to %q", got)
+	}
 	if _, ok := leaving.cookies()["session"]; ok {
 		t.Error("logout left the cookie")
 	}
