@@ -39,10 +39,11 @@ type Auth struct {
 	csp       []string
 	log       *slog.Logger
 
-	rereads     singleflight.Group // one reading of an account per session at a time
-	rereadTried *recent
-	work        *background.Group
-	logouts     *background.Group // tried again; of its own, so that made-up cookies stop nothing else
+	rereads      singleflight.Group // one reading of an account per session at a time
+	rereadTried  *recent
+	rereadFailed *recent
+	work         *background.Group
+	logouts      *background.Group // tried again; of its own, so that made-up cookies stop nothing else
 }
 
 // New checks cfg, without asking the network, and reports all of its problems in
@@ -73,6 +74,7 @@ func New(cfg Config) (*Auth, error) {
 		errorPage:        cfg.ErrorPage,
 		log:              cfg.Logger,
 		rereadTried:      newRecent(),
+		rereadFailed:     newRecent(),
 		work:             background.NewGroup(64),
 		logouts:          background.NewGroup(256),
 	}

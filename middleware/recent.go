@@ -16,6 +16,13 @@ type recent struct {
 
 func newRecent() *recent { return &recent{seed: maphash.MakeSeed()} }
 
+// seen reports whether name was noted within the last period.
+func (t *recent) seen(name string, now time.Time, period time.Duration) bool {
+	sum := maphash.String(t.seed, name)
+	old := t.places[sum%uint64(len(t.places))].Load()
+	return old>>32 == sum>>32 && uint64(uint32(now.Unix()))-old&0xffffffff < uint64(period/time.Second)
+}
+
 // first reports whether name was not tried within the last period, and notes that it
 // is now.
 func (t *recent) first(name string, now time.Time, period time.Duration) bool {

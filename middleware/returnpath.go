@@ -25,6 +25,9 @@ func (s *site) returnPath(raw string) (string, bool) {
 		// A proxy in front has cut the base path off, or the value is relative to it.
 		p = s.base + p
 	}
+	if strings.HasPrefix(p[len(s.base):], "//") { // what a proxy that cuts the base path off would pass on
+		return "", false
+	}
 	pathPart, _, _ := strings.Cut(p, "#")
 	pathPart, _, _ = strings.Cut(pathPart, "?")
 	if !validEscapes(pathPart) {

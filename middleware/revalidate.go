@@ -15,6 +15,7 @@ import (
 const (
 	rereadTimeout = 10 * time.Second
 	rereadLease   = 30 * time.Second // longer than the timeout: one process reads at a time
+	rereadPause   = 5 * time.Second  // after a failure that nobody could get round
 )
 
 // current returns s if the copy of the account in it may still be used, or the
@@ -39,7 +40,15 @@ func (a *Auth) current(ctx context.Context, s *session.Session) (*session.Sessio
 		a.rereadLater(ctx, s)
 		return s, nil
 	}
-	return a.reread(ctx, s)
+	// Nobody waits for an API that has just failed to answer for this session.
+	if a.rereadFailed.seen(s.ID(), time.Now(), rereadPause) {
+		return nil, refuse(ProviderDown, errors.New("the account could not be read a moment ago"))
+	}
+	fresh, err := a.reread(ctx, s)
+	if err != nil && !isStranger(err) && ctx.Err() == nil {
+		a.rereadFailed.first(s.ID(), time.Now(), rereadPause)
+	}
+	return fresh, err
 }
 
 // canReread reports whether the account can still be read: with an API secret

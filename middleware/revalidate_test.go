@@ -165,7 +165,15 @@ func TestAPIOutageKeepsEverybodyInForStaleFor(t *testing.T) {
 			if got.Header.Get("Retry-After") == "" || len(got.Cookies()) != 0 {
 				t.Errorf("Retry-After %q, cookies %v", got.Header.Get("Retry-After"), got.Cookies())
 			}
+			before = len(a.hub.Requests())
+			for range 50 {
+				b.step(b.request("GET", "/dashboard/")).want(t, 503, "provider_unavailable")
+			}
+			if n := len(a.hub.Requests()) - before; n != 0 {
+				t.Errorf("50 page views made %d calls to an API that had just failed", n)
+			}
 			a.hub.ClearFault()
+			later(5 * time.Second)
 			b.open("/dashboard/").want(t, 200, "user")
 		})
 	}
