@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/idxauth/idxauth/idx"
 	"github.com/idxauth/idxauth/idx/idxtest"
 	"github.com/idxauth/idxauth/middleware"
 )
@@ -144,5 +145,72 @@ func TestVisitorWhoLeavesIsNoAlarm(t *testing.T) {
 	eventually(t, "the callback has ended", func() bool { return strings.Contains(a.log.String(), "visitor left") })
 	if alarms.Load() != 0 || strings.Contains(a.log.String(), "level=ERROR") {
 		t.Errorf("%d alarms; log:\n%s", alarms.Load(), a.log)
+	}
+}
+
+// switching is a hosted login whose API answers with somebody else's profile.
+type switching struct {
+	*idx.Client
+	other atomic.Bool
+}
+
+func (p *switching) Profile(ctx context.Context, token idx.Token) (*idx.Profile, error) {
+	profile, err := p.Client.Profile(ctx, token)
+	if err == nil && p.other.Load() {
+		profile.UID, profile.Email = "somebody-else", "else@example.test"
+	}
+	return profile, err
+}
+
+// The user of a session never changes.
+func TestAnotherUserAtARereadEndsTheSession(t *testing.T) {
+	p := new(switching)
+	timed(t, func(t *testing.T, a *app) {
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Ada)
+		p.other.Store(true)
+		later(6 * time.Minute)
+		b.open("/dashboard/").want(t, 200, "user "+idxtest.Ada.Email)
+		later(0)
+		b.step(b.request("GET", "/dashboard/")).want(t, 302, "")
+	}, withoutSecret, func(c *middleware.Config) {
+		client, err := idx.New(c.IDX)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Client = client
+		c.Provider = p
+	})
+}
+
+// Of two binding cookies one was planted: neither counts.
+func TestTwoBindingCookiesAreNone(t *testing.T) {
+	a := newApp(t)
+	b := a.browser()
+	callback := b.callback("/dashboard/", idxtest.Ada)
+	own := cookieHeader(b, "login", b.cookies()["login"])
+	stranger := a.browser()
+	stranger.callback("/dashboard/", idxtest.Grace)
+	planted := cookieHeader(stranger, "login", stranger.cookies()["login"])
+	for _, both := range []string{own + "; " + planted, planted + "; " + own} {
+		got := a.browser().step(b.request("GET", callback.String(), "Cookie", both))
+		for _, c := range got.Cookies() {
+			if strings.HasSuffix(c.Name, "-session") {
+				t.Errorf("signed in with two binding cookies")
+			}
+		}
+	}
+}
+
+// The secret that signs states is another one after each login.
+func TestBindingIsRenewedAtLogin(t *testing.T) {
+	a := newApp(t)
+	b := a.browser()
+	callback := b.callback("/dashboard/", idxtest.Ada)
+	before := b.cookies()["login"]
+	b.open(callback.String())
+	// The browser's name comes first, 16 bytes; the secret follows.
+	if after := b.cookies()["login"]; after[22:64] == before[22:64] {
+		t.Error("the secret is the same after the login")
 	}
 }
