@@ -145,8 +145,8 @@ func newSessions(cfg *Config, place site) (*session.Manager, error) {
 		settings.Logger = cfg.Logger
 	}
 	settings.InsecureCookie = !place.secure
-	return session.New(cfg.Store, settings, func(data []byte) (any, error) {
-		return decodeIdentity(data)
+	return session.New(cfg.Store, settings, func(uid, data string) (any, error) {
+		return decodeIdentity(uid, data)
 	})
 }
 

@@ -54,10 +54,13 @@ const (
 
 var errIdentity = errors.New("middleware: unreadable identity")
 
-func encodeIdentity(u *Identity) []byte {
+// encodeIdentity leaves out the UID, which the session has already.
+func encodeIdentity(u *Identity) string {
 	e := encoder{identityVersion}
 	for i, text := range u.texts() {
-		e.text(firstText+i, *text)
+		if text != &u.UID {
+			e.text(firstText+i, *text)
+		}
 	}
 	for i, t := range u.times() {
 		if !t.IsZero() {
@@ -82,14 +85,16 @@ func encodeIdentity(u *Identity) []byte {
 		e.bytes(fieldCustomValue, u.CustomFields[key])
 	}
 	e.text(fieldToken, string(u.private.token))
-	return e
+	return string(e)
 }
 
-func decodeIdentity(data []byte) (*Identity, error) {
-	if len(data) == 0 || data[0] != identityVersion {
+// decodeIdentity copies no text: the identity's fields are parts of data.
+func decodeIdentity(uid, data string) (*Identity, error) {
+	if uid == "" || len(data) == 0 || data[0] != identityVersion {
 		return nil, errIdentity
 	}
 	u := &Identity{Profile: idx.Profile{IsActive: true}, private: new(private)}
+	u.UID = uid
 	texts, times := u.texts(), u.times()
 	customKey := ""
 	for d := decoder(data[1:]); len(d) > 0; {
@@ -99,22 +104,22 @@ func decodeIdentity(data []byte) (*Identity, error) {
 		}
 		switch {
 		case firstText <= field && field < firstText+len(texts):
-			*texts[field-firstText] = string(value)
+			*texts[field-firstText] = value
 		case firstTime <= field && field < firstTime+len(times):
 			*times[field-firstTime] = time.UnixMilli(number(value)).UTC()
 		case field == fieldEmails:
-			u.Emails = append(u.Emails, string(value))
+			u.Emails = append(u.Emails, value)
 		case field == fieldRole:
-			u.Roles = append(u.Roles, string(value))
+			u.Roles = append(u.Roles, value)
 		case field == fieldPreviousUID:
-			u.PreviousUIDs = append(u.PreviousUIDs, string(value))
+			u.PreviousUIDs = append(u.PreviousUIDs, value)
 		case field == fieldCustomKey:
-			customKey = string(value)
+			customKey = value
 		case field == fieldCustomValue:
 			if u.CustomFields == nil {
 				u.CustomFields = make(map[string]string)
 			}
-			u.CustomFields[customKey] = string(value)
+			u.CustomFields[customKey] = value
 		case field == fieldFlags:
 			for i, flag := range u.flags() {
 				*flag = number(value)>>i&1 == 1
@@ -124,9 +129,6 @@ func decodeIdentity(data []byte) (*Identity, error) {
 		case field == fieldToken:
 			u.private.token = idx.Token(value)
 		}
-	}
-	if u.UID == "" {
-		return nil, errIdentity
 	}
 	if u.Emails == nil && u.Email != "" {
 		u.Emails = []string{u.Email}
@@ -160,25 +162,28 @@ func (e *encoder) number(field int, value int64) {
 	}
 }
 
-type decoder []byte
+type decoder string
 
 // next cuts one field off. Nothing is allocated by a length that the data claims.
-func (d *decoder) next() (field int, value []byte, ok bool) {
-	number, n := binary.Uvarint(*d)
+func (d *decoder) next() (field int, value string, ok bool) {
+	number, n := binary.Uvarint(head(string(*d)))
 	if n <= 0 || number > 1<<16 {
-		return 0, nil, false
+		return 0, "", false
 	}
-	length, m := binary.Uvarint((*d)[n:])
-	if m <= 0 || length > uint64(len(*d)-n-m) {
-		return 0, nil, false
+	rest := string((*d)[n:])
+	length, n := binary.Uvarint(head(rest))
+	if n <= 0 || length > uint64(len(rest)-n) {
+		return 0, "", false
 	}
-	start := n + m
-	value = (*d)[start : start+int(length)]
-	*d = (*d)[start+int(length):]
-	return int(number), value, true
+	rest = rest[n:]
+	*d = decoder(rest[length:])
+	return int(number), rest[:length], true
 }
 
-func number(value []byte) int64 {
-	n, _ := binary.Varint(value)
+func number(value string) int64 {
+	n, _ := binary.Varint(head(value))
 	return n
 }
+
+// head returns as much of s as a number can take.
+func head(s string) []byte { return []byte(s[:min(len(s), binary.MaxVarintLen64)]) }

@@ -1,7 +1,6 @@
 package middleware
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -195,16 +194,12 @@ func (a *Auth) markExpired(ctx context.Context, s *session.Session) (*session.Se
 }
 
 func (a *Auth) change(ctx context.Context, s *session.Session, change func(*Identity) *Identity) (*session.Session, error) {
-	s, err := a.sessions.Update(ctx, s, func(data []byte) ([]byte, error) {
-		old, err := decodeIdentity(data)
+	s, err := a.sessions.Update(ctx, s, func(data string) (string, error) {
+		old, err := decodeIdentity(s.UserID(), data)
 		if err != nil {
-			return nil, err
+			return "", err
 		}
-		changed := encodeIdentity(change(old))
-		if bytes.Equal(changed, data) {
-			return data, nil
-		}
-		return changed, nil
+		return encodeIdentity(change(old)), nil
 	})
 	if errors.Is(err, session.ErrRevoked) {
 		return nil, fmt.Errorf("%w: %w", session.ErrNotFound, err)

@@ -18,7 +18,7 @@ import (
 )
 
 // principal is as long as a trimmed user in a compact encoding.
-var principal = []byte(strings.Repeat("u", 110))
+var principal = strings.Repeat("u", 110)
 
 func quietManager(b *testing.B, store session.Store) *session.Manager {
 	return newManager(b, store, session.Config{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
@@ -127,7 +127,7 @@ func BenchmarkBytesPerSession(b *testing.B) {
 	}
 }
 
-func measureBytes(b *testing.B, server *redistest.Server, data []byte) {
+func measureBytes(b *testing.B, server *redistest.Server, data string) {
 	const sessions = 50_000
 	ctx, client := b.Context(), server.Client()
 	used := func() float64 {

@@ -27,8 +27,8 @@ type Config struct {
 	// if that is shorter; negative: no idle limit.
 	Idle time.Duration
 
-	// Absolute ends a session so long after login, used or not. Default 7 days.
-	// It must not be shorter than an Idle that is set.
+	// Absolute ends a session so long after login, used or not; deadlines are whole
+	// seconds. Default 7 days. It must not be shorter than an Idle that is set.
 	Absolute time.Duration
 
 	// TouchEvery is the grain of the idle limit: use extends it at most so often,
@@ -46,6 +46,10 @@ type Config struct {
 	// MaxPerUser is how many sessions one user can have; a login beyond it ends
 	// those with the earliest deadlines. Default 0: no limit.
 	MaxPerUser int
+
+	// NearCache adjusts the cache of opened sessions, which is on for stores of
+	// [NewRedis].
+	NearCache NearCache
 
 	// Logger gets warnings: unreadable records, clients with slow settings. None
 	// holds a token, a key or who it is about. If nil, slog.Default().
@@ -69,6 +73,7 @@ func (cfg Config) complete() (Config, error) {
 	if cfg.MaxPerUser < 0 {
 		err = errors.Join(err, fmt.Errorf("session: MaxPerUser %d: want 0 (no limit) or more", cfg.MaxPerUser))
 	}
+	err = errors.Join(err, cfg.NearCache.check())
 	if err != nil {
 		return Config{}, err
 	}
@@ -87,6 +92,7 @@ func (cfg Config) complete() (Config, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
+	cfg.NearCache = cfg.NearCache.complete()
 	return cfg, nil
 }
 
@@ -107,14 +113,13 @@ func (cfg Config) checkLimits() error {
 	if absolute == 0 {
 		absolute = defaultAbsolute
 	}
-	// Stores keep whole milliseconds: anything shorter would be over at once.
-	if absolute < time.Millisecond {
-		errs = append(errs, fmt.Errorf("session: Absolute %v: want a positive duration", cfg.Absolute))
+	if absolute < time.Second { // deadlines are whole seconds
+		errs = append(errs, fmt.Errorf("session: Absolute %v: want a second or more", cfg.Absolute))
 	}
 	if 0 < cfg.Idle && cfg.Idle < time.Millisecond {
 		errs = append(errs, fmt.Errorf("session: Idle %v: want a millisecond or more, or a negative duration for no limit", cfg.Idle))
 	}
-	if absolute >= time.Millisecond && cfg.Idle > absolute {
+	if absolute >= time.Second && cfg.Idle > absolute {
 		errs = append(errs, fmt.Errorf("session: Idle %v is longer than Absolute %v: the idle limit could never be reached", cfg.Idle, absolute))
 	}
 	if cfg.TouchEvery < 0 {

@@ -47,7 +47,7 @@ func TestNewReportsAllProblems(t *testing.T) {
 		{Name: "my-app-2"},
 		{Name: "a", Absolute: time.Hour}, // the default idle limit gives way
 		{Name: "a", Idle: -1},
-		{Name: "a", Idle: time.Millisecond, Absolute: time.Millisecond},
+		{Name: "a", Idle: time.Millisecond, Absolute: time.Second},
 	} {
 		if _, err := session.New(session.NewMemory(), cfg, nil); err != nil {
 			t.Errorf("%+v: %v", cfg, err)

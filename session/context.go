@@ -17,9 +17,13 @@ type carrier struct {
 	context.Context
 	current atomic.Pointer[Session]
 
-	writing  sync.Mutex // orders the writes of one request, so that current never goes back
-	failure  error      // of the last write that the store did not answer
-	failedAt time.Time
+	writing sync.Mutex // orders the writes of one request, so that current never goes back
+	failed  *failure   // the last write that the store did not answer
+}
+
+type failure struct {
+	err error
+	at  time.Time
 }
 
 // write lets change turn the current session into its next version, one at a time.
@@ -29,12 +33,12 @@ func (c *carrier) write(change func(s *Session) (*Session, error)) (*Session, er
 	arrived := time.Now()
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	if c.failure != nil && c.failedAt.After(arrived) {
-		return nil, c.failure
+	if c.failed != nil && c.failed.at.After(arrived) {
+		return nil, c.failed.err
 	}
 	s, err := change(c.current.Load())
 	if errors.Is(err, ErrUnavailable) {
-		c.failure, c.failedAt = err, time.Now()
+		c.failed = &failure{err, time.Now()}
 	}
 	if err == nil {
 		c.current.Store(s)

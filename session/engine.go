@@ -41,8 +41,8 @@ const identityKey = ""
 // identity is the part of a session that the application does not put there.
 type identity struct {
 	created int64
-	user    []byte
-	data    []byte
+	user    string
+	data    string
 }
 
 // codec turns the data of scs into a record and back.
@@ -53,24 +53,24 @@ func (codec) Encode(deadline time.Time, data map[string]any) ([]byte, error) {
 	if !ok {
 		return nil, errors.New("session: data without a user")
 	}
-	values := make(map[string][]byte, len(data)-1)
+	values := make(map[string]string, len(data)-1)
 	for key, value := range data {
-		if raw, ok := value.([]byte); ok {
+		if raw, ok := value.(string); ok {
 			values[key] = raw
 		}
 	}
 	r := record{
 		created:  id.created,
-		deadline: deadline.UnixMilli(),
+		deadline: deadline.Unix(),
 		user:     id.user,
 		data:     id.data,
-		values:   appendValues(nil, values),
+		values:   encodeValues(values),
 	}
 	return r.appendTo(nil)
 }
 
 func (codec) Decode(b []byte) (time.Time, map[string]any, error) {
-	r, err := parseRecord(b)
+	r, err := parseRecord(string(b))
 	if err != nil {
 		return time.Time{}, nil, err
 	}
@@ -83,7 +83,7 @@ func (codec) Decode(b []byte) (time.Time, map[string]any, error) {
 	for key, value := range values {
 		data[key] = value
 	}
-	return time.UnixMilli(r.deadline), data, nil
+	return time.Unix(r.deadline, 0), data, nil
 }
 
 type errandKey struct{}
@@ -117,7 +117,8 @@ func (adapter) FindCtx(ctx context.Context, _ string) ([]byte, bool, error) {
 	if !ok {
 		return nil, false, errNoErrand
 	}
-	return e.read.plain, true, nil
+	plain, err := e.read.record.appendTo(nil)
+	return plain, err == nil, err
 }
 
 func (adapter) CommitCtx(ctx context.Context, token string, plain []byte, deadline time.Time) error {
@@ -126,7 +127,7 @@ func (adapter) CommitCtx(ctx context.Context, token string, plain []byte, deadli
 		return errNoErrand
 	}
 	if e.read == nil {
-		return e.create(token, plain, deadline.Truncate(time.Millisecond))
+		return e.create(token, plain, deadline.Truncate(time.Second))
 	}
 	return e.update(plain)
 }
@@ -137,19 +138,15 @@ func (e *errand) create(token string, plain []byte, deadline time.Time) error {
 	if !ok {
 		return errors.New("session: scs made a token of another form")
 	}
-	m, now := e.manager, time.Now()
-	k := secret.key(e.user.Space, e.user.Tag)
-	s := &Session{
-		manager: m,
-		key:     k,
-		secret:  secret,
-		sealed:  secret.seal(k, plain),
-		expires: m.expiry(now, deadline),
-	}
-	if err := s.setRecord(plain, nil); err != nil {
+	m := e.manager
+	s := &Session{manager: m, name: secret.name(e.user.Tag), key: secret.recordKey()}
+	if err := s.setRecord(string(plain), nil); err != nil {
 		return err // refused by the open function: nothing was written
 	}
-	r := Record{User: e.user.ID, Data: s.sealed, Expires: s.expires, Deadline: deadline}
+	sealed, expires := s.seal(plain), m.expiry(time.Now(), deadline)
+	s.touchAt = m.touchAt(expires, deadline)
+	k := s.name.key(m.cfg.Name)
+	r := Record{User: e.user.ID, Data: sealed, Expires: expires, Deadline: deadline}
 	if err := m.store.Create(e.Context, k, r, m.cfg.MaxPerUser); err != nil {
 		if !errors.Is(err, ErrConflict) {
 			// The write may have arrived all the same. Nobody has the token, so
@@ -170,17 +167,15 @@ func (e *errand) update(plain []byte) error {
 	if !now.Before(old.Deadline()) {
 		return ErrNotFound
 	}
-	s := &Session{
-		manager: m,
-		key:     old.key,
-		secret:  old.secret,
-		sealed:  old.secret.seal(old.key, plain),
-		expires: m.expiry(now, old.Deadline()),
-	}
-	if err := s.setRecord(plain, old); err != nil {
+	s := &Session{manager: m, name: old.name, key: old.key}
+	if err := s.setRecord(string(plain), old); err != nil {
 		return err
 	}
-	if err := m.store.Update(e.Context, s.key, old.sealed, s.sealed, s.expires); err != nil {
+	sealed, expires := s.seal(plain), m.expiry(now, old.Deadline())
+	s.touchAt = m.touchAt(expires, old.Deadline())
+	err := m.store.Update(e.Context, s.name.key(m.cfg.Name), old.version[:], sealed, expires)
+	m.near.drop(&s.name)
+	if err != nil {
 		return classify("update", err)
 	}
 	e.written = s

@@ -192,7 +192,7 @@ func TestVisitorWhoLeaves(t *testing.T) {
 	cancel()
 	mustPut(t, gone, "k", 1)
 	wantValue(t, in(t, m, r), "k", 1)
-	if _, err := m.Update(gone, s, func([]byte) ([]byte, error) { return []byte("new"), nil }); err != nil {
+	if _, err := m.Update(gone, s, func(string) (string, error) { return "new", nil }); err != nil {
 		t.Errorf("Update: %v", err)
 	}
 	w := httptest.NewRecorder()
@@ -306,7 +306,7 @@ func TestInterleavings(t *testing.T) {
 			func() error { return session.Put(session.NewContext(ctx, s), "b", round) },
 			func() error { _, err := m.Load(r); return err },
 			func() error {
-				_, err := m.Update(ctx, s, func([]byte) ([]byte, error) { return []byte("new"), nil })
+				_, err := m.Update(ctx, s, func(string) (string, error) { return "new", nil })
 				return err
 			},
 			func() error { return m.End(ctx, s) },

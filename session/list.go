@@ -50,7 +50,9 @@ func (m *Manager) Revoke(ctx context.Context, userID, id string) error {
 		return nil
 	}
 	k := Key{Space: user.Space, Tag: user.Tag, ID: string(raw)}
-	if err := m.store.Delete(ctx, k, user.ID); err != nil {
+	err = m.store.Delete(ctx, k, user.ID)
+	m.near.drop(nameOf(k))
+	if err != nil {
 		return unavailable("revoke", err)
 	}
 	return nil
@@ -61,11 +63,15 @@ func (m *Manager) Revoke(ctx context.Context, userID, id string) error {
 func (m *Manager) RevokeUser(ctx context.Context, userID string, keep *Session) (int, error) {
 	keepID := ""
 	if keep != nil {
-		keepID = keep.key.ID
+		keepID = string(keep.name.id())
 	}
-	n, err := m.store.DeleteUser(context.WithoutCancel(ctx), userKey(m.cfg.Name, userID), keepID)
+	user := userKey(m.cfg.Name, userID)
+	ids, err := m.store.DeleteUser(context.WithoutCancel(ctx), user, keepID)
+	for _, id := range ids {
+		m.near.drop(nameOf(Key{user.Space, user.Tag, id}))
+	}
 	if err != nil {
 		return 0, unavailable("revoke user", err)
 	}
-	return n, nil
+	return len(ids), nil
 }

@@ -11,8 +11,9 @@ import (
 // strangers (wrapped as [ErrNoCookie] if r carries no usable cookie, in which
 // case the store was not asked), and ErrUnavailable if the store cannot say.
 //
-// It costs one round trip. If the session was not extended for
-// [Config].TouchEvery, it is now, in the background.
+// It costs nothing while the near cache has the session, else one round trip. If
+// the session was not extended for [Config].TouchEvery, it is now, in the
+// background.
 func (m *Manager) Load(r *http.Request) (*Session, error) {
 	value, err := cookieValue(r.Header, m.engine.Cookie.Name)
 	if err != nil {
@@ -22,73 +23,68 @@ func (m *Manager) Load(r *http.Request) (*Session, error) {
 	if !ok {
 		return nil, ErrNoCookie
 	}
-	s, err := m.read(r.Context(), secret.key(m.cfg.Name, tag), &secret)
-	if err != nil {
-		return nil, err
+	name, now := secret.name(tag), time.Now()
+	s, known := m.near.get(&name, now)
+	if !known {
+		key := secret.recordKey()
+		s, err = m.read(r.Context(), &name, &key)
+		if errors.Is(err, ErrUnavailable) {
+			if s = m.near.getAged(&name, now); s != nil {
+				err = nil
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	m.touch(r.Context(), s)
+	// The store's clock is not asked: the limit is in the sealed record, where
+	// neither a late write nor a restored backup can move it. The record is left to
+	// its expiry: our own clock may be the one that is wrong.
+	if s == nil || now.Unix() >= s.record.deadline {
+		return nil, ErrNotFound
+	}
+	if now.UnixMilli() >= s.touchAt {
+		m.touch(r.Context(), s, now)
+	}
 	return s, nil
 }
 
-// read loads and opens the record under k.
-func (m *Manager) read(ctx context.Context, k Key, secret *secret) (*Session, error) {
-	stored, err := m.store.Load(ctx, k)
+// read loads and opens the record of the session called n, and lets the near cache
+// have it.
+func (m *Manager) read(ctx context.Context, n *name, key *recordKey) (*Session, error) {
+	fill := m.near.begin(n)
+	stored, lease, err := m.load(ctx, n)
 	if errors.Is(err, ErrNotFound) {
+		fill.remember(nil, lease, time.Now())
 		return nil, ErrNotFound
 	}
 	if err != nil {
 		return nil, unavailable("load", err)
 	}
-	s, err := m.unseal(k, secret, stored)
-	if err != nil {
-		m.discard(ctx, k, err)
+	s := &Session{manager: m, name: *n, key: *key}
+	if err := s.unseal(stored.Data); err != nil {
+		m.discard(ctx, n, err)
 		return nil, ErrNotFound
 	}
-	// The store's clock is not asked: the limit is in the sealed record, where
-	// neither a late write nor a restored backup can move it. The record is left to
-	// its expiry: our own clock may be the one that is wrong.
-	if !time.Now().Before(s.Deadline()) {
-		return nil, ErrNotFound
-	}
+	s.touchAt = m.touchAt(stored.Expires, s.Deadline())
+	fill.remember(s, lease, stored.Expires)
 	return s, nil
 }
 
-// unseal opens what the store had under k.
-func (m *Manager) unseal(k Key, secret *secret, stored Record) (*Session, error) {
-	plain, err := secret.open(k, stored.Data)
-	if err != nil {
-		return nil, err
+// load asks the store, through the near cache's watch if there is one.
+func (m *Manager) load(ctx context.Context, n *name) (Record, *lease, error) {
+	if m.watch != nil {
+		return m.watch.load(ctx, n)
 	}
-	s := &Session{
-		manager: m,
-		key:     k,
-		secret:  *secret,
-		sealed:  stored.Data,
-		expires: stored.Expires,
-	}
-	return s, s.setRecord(plain, nil)
-}
-
-// setRecord decodes plain into s, which is new. The principal is taken over from
-// previous if its data is the same.
-func (s *Session) setRecord(plain []byte, previous *Session) (err error) {
-	s.plain = plain
-	if s.record, err = parseRecord(plain); err != nil {
-		return err
-	}
-	if previous != nil && string(previous.record.data) == string(s.record.data) {
-		s.user, s.principal = previous.user, previous.principal
-		return nil
-	}
-	s.user = string(s.record.user)
-	s.principal, err = s.manager.open(s.record.data)
-	return err
+	stored, err := m.store.Load(ctx, n.key(m.cfg.Name))
+	return stored, nil, err
 }
 
 // discard removes a record that cannot be read: tampered with, or of another
 // format. It is no session, and no failure either.
-func (m *Manager) discard(ctx context.Context, k Key, cause error) {
+func (m *Manager) discard(ctx context.Context, n *name, cause error) {
 	m.log.WarnContext(ctx, "session: unreadable record removed", "reason", reason(cause))
+	k := n.key(m.cfg.Name)
 	m.work.Go(ctx, backgroundTimeout, func(ctx context.Context) {
 		m.store.Delete(ctx, k, "") // if this fails, the next request finds it again
 	})

@@ -23,11 +23,18 @@ const (
 type Manager struct {
 	store   Store
 	cfg     Config
-	open    func(data []byte) (any, error)
+	open    func(userID, data string) (any, error)
 	engine  scs.SessionManager
+	near    *near  // nil: switched off
+	watch   *watch // of the near cache; nil: switched off
 	work    *background.Group
 	touches touches
 	log     *slog.Logger
+}
+
+// watcher is a store that tells when records change.
+type watcher interface {
+	watch(cfg Config, near *near) *watch
 }
 
 // checker is a store that knows of settings under which it cannot keep its word.
@@ -36,11 +43,11 @@ type checker interface {
 }
 
 // New checks cfg and returns a manager on store. It does no I/O and reports all
-// problems in one error, those of a [NewRedis] client included. open turns the data
-// given to [Manager.Start] back into the principal that [Session.Principal]
+// problems in one error, those of a [NewRedis] client included. open turns what
+// was given to [Manager.Start] back into the principal that [Session.Principal]
 // returns; it runs once per opened record, and an error means that the record is
-// unreadable. If nil, the principal is the data itself, which nobody may change.
-func New(store Store, cfg Config, open func(data []byte) (principal any, err error)) (*Manager, error) {
+// unreadable. If nil, the principal is the data itself.
+func New(store Store, cfg Config, open func(userID, data string) (principal any, err error)) (*Manager, error) {
 	cfg, err := cfg.complete()
 	log := cfg.Logger
 	if log == nil {
@@ -56,16 +63,21 @@ func New(store Store, cfg Config, open func(data []byte) (principal any, err err
 		return nil, err
 	}
 	if open == nil {
-		open = func(data []byte) (any, error) { return data, nil }
+		open = func(_, data string) (any, error) { return data, nil }
 	}
-	return &Manager{
+	m := &Manager{
 		store:  store,
 		cfg:    cfg,
 		open:   open,
 		engine: newEngine(cfg),
 		work:   background.NewGroup(backgroundWork),
 		log:    log,
-	}, nil
+	}
+	if w, ok := store.(watcher); ok && !cfg.NearCache.Off {
+		m.near = newNear(cfg.NearCache)
+		m.watch = w.watch(cfg, m.near)
+	}
+	return m, nil
 }
 
 // CookieName returns the name of the session cookie.
@@ -97,10 +109,14 @@ func (m *Manager) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Close waits for work in the background (touches) to end. Requests that come
-// later are still served, but touch nothing.
+// Close ends the near cache's connections and waits for work in the background
+// (touches) to end. Requests that come later are still served, but from no cache,
+// and touch nothing.
 func (m *Manager) Close() error {
 	m.work.Close()
+	if m.watch != nil {
+		m.watch.close()
+	}
 	return nil
 }
 

@@ -195,9 +195,9 @@ func TestUpdate(t *testing.T) {
 	mustPut(t, ctx, "n", 1)
 	// s is older than what is stored: change sees the stored data all the same.
 	var seen []string
-	updated, err := m.Update(t.Context(), s, func(data []byte) ([]byte, error) {
+	updated, err := m.Update(t.Context(), s, func(data string) (string, error) {
 		seen = append(seen, string(data))
-		return []byte("new data"), nil
+		return "new data", nil
 	})
 	if err != nil || updated.Principal() != "new data" || updated.UserID() != "ada" {
 		t.Fatalf("got %v, %v", updated, err)
@@ -211,7 +211,7 @@ func TestUpdate(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	// With the context of the session, its reader sees the result.
-	if _, err := m.Update(ctx, s, func([]byte) ([]byte, error) { return []byte("newer"), nil }); err != nil {
+	if _, err := m.Update(ctx, s, func(string) (string, error) { return "newer", nil }); err != nil {
 		t.Fatal(err)
 	}
 	if got := session.FromContext(ctx).Principal(); got != "newer" {
@@ -224,14 +224,14 @@ func TestUpdateThatChangesNothing(t *testing.T) {
 	m := newManager(t, store, session.Config{})
 	s, _ := signIn(t, m, "ada")
 	store.take()
-	same, err := m.Update(t.Context(), s, func(data []byte) ([]byte, error) { return data, nil })
+	same, err := m.Update(t.Context(), s, func(data string) (string, error) { return data, nil })
 	if same != s || err != nil {
 		t.Errorf("got %v, %v", same, err)
 	}
 	refused := errors.New("no")
-	_, err = m.Update(t.Context(), s, func([]byte) ([]byte, error) { return nil, refused })
+	_, err = m.Update(t.Context(), s, func(string) (string, error) { return "", refused })
 	wantError(t, "Update", err, refused)
-	_, err = m.Update(t.Context(), s, func([]byte) ([]byte, error) { return []byte("unreadable"), nil })
+	_, err = m.Update(t.Context(), s, func(string) (string, error) { return "unreadable", nil })
 	if err == nil {
 		t.Error("data that cannot be opened again was accepted")
 	}
@@ -246,7 +246,7 @@ func TestUpdateOfAnEndedSession(t *testing.T) {
 	if err := m.End(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
-	_, err := m.Update(t.Context(), s, func([]byte) ([]byte, error) { return []byte("new"), nil })
+	_, err := m.Update(t.Context(), s, func(string) (string, error) { return "new", nil })
 	wantError(t, "Update", err, session.ErrRevoked)
 	wantStranger(t, m, r)
 }
@@ -347,7 +347,7 @@ func TestStoreOutage(t *testing.T) {
 	for _, cause := range []error{context.Canceled, context.DeadlineExceeded, errors.New("READONLY")} {
 		store.fail("", cause)
 		_, loadErr := m.Load(r)
-		_, updateErr := m.Update(ctx, s, func([]byte) ([]byte, error) { return []byte("x"), nil })
+		_, updateErr := m.Update(ctx, s, func(string) (string, error) { return "x", nil })
 		for what, err := range map[string]error{
 			"Load":   loadErr,
 			"Put":    session.Put(ctx, "k", 1),
@@ -373,7 +373,7 @@ func TestUnreadableRecordIsNoSession(t *testing.T) {
 	s, r := signIn(t, m, "grace")
 	// Another release of the application cannot read this principal.
 	other, err := session.New(store, session.Config{Name: "app", Logger: slog.New(slog.NewTextHandler(&log, nil))},
-		func([]byte) (any, error) { return nil, errors.New("not for the log: grace") })
+		func(_, _ string) (any, error) { return nil, errors.New("not for the log: grace") })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -96,7 +96,7 @@ func (m *memory) Update(ctx context.Context, k Key, old, data []byte, expires ti
 	if isPast(expires) {
 		return errExpiry
 	}
-	if !bytes.Equal(r.Data, old) && !bytes.Equal(r.Data, data) {
+	if !bytes.HasPrefix(r.Data, old) && !bytes.Equal(r.Data, data) {
 		return ErrConflict
 	}
 	r.Data, r.Expires = bytes.Clone(data), expires // Load handed out the old slice
@@ -139,20 +139,19 @@ func (m *memory) List(ctx context.Context, k Key) ([]Entry, error) {
 	return m.list(k), nil
 }
 
-func (m *memory) DeleteUser(ctx context.Context, k Key, keep string) (int, error) {
+func (m *memory) DeleteUser(ctx context.Context, k Key, keep string) (ids []string, err error) {
 	if err := ctx.Err(); err != nil {
-		return 0, err
+		return nil, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	n := 0
 	for _, e := range m.list(k) {
 		if e.ID != keep {
 			m.remove(Key{k.Space, k.Tag, e.ID})
-			n++
+			ids = append(ids, e.ID)
 		}
 	}
-	return n, nil
+	return ids, nil
 }
 
 func (m *memory) Claim(ctx context.Context, space, name string, value []byte, ttl time.Duration) ([]byte, error) {

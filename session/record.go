@@ -17,7 +17,7 @@ var (
 	errFormat  = errors.New("malformed record")
 )
 
-// record is what a sealed record holds. Times are milliseconds since 1970.
+// record is what a sealed record holds. Times are seconds since 1970.
 //
 //	version, created, deadline, user id, principal data, values
 //
@@ -25,9 +25,9 @@ var (
 type record struct {
 	created  int64
 	deadline int64
-	user     []byte
-	data     []byte
-	values   []byte // see appendValues; decoded by the first Get
+	user     string
+	data     string
+	values   string // see encodeValues; decoded by the first Get
 }
 
 // appendTo appends the encoded record, or reports that it would be too long.
@@ -35,17 +35,17 @@ func (r *record) appendTo(b []byte) ([]byte, error) {
 	b = append(b, recordVersion)
 	b = binary.AppendUvarint(b, uint64(r.created))
 	b = binary.AppendUvarint(b, uint64(r.deadline))
-	b = appendBytes(b, r.user)
-	b = appendBytes(b, r.data)
-	b = appendBytes(b, r.values)
+	b = appendText(b, r.user)
+	b = appendText(b, r.data)
+	b = appendText(b, r.values)
 	if len(b) > maxPlain {
 		return nil, fmt.Errorf("session: record of %d bytes: want at most %d", len(b), maxPlain)
 	}
 	return b, nil
 }
 
-// parseRecord decodes b, to whose bytes the record then refers.
-func parseRecord(b []byte) (r record, err error) {
+// parseRecord decodes b. The record's fields are parts of it, not copies.
+func parseRecord(b string) (r record, err error) {
 	if len(b) == 0 || len(b) > maxPlain {
 		return r, errFormat
 	}
@@ -56,63 +56,65 @@ func parseRecord(b []byte) (r record, err error) {
 	ok := true
 	r.created = int64(cutUvarint(&b, &ok))
 	r.deadline = int64(cutUvarint(&b, &ok))
-	r.user = cutBytes(&b, &ok)
-	r.data = cutBytes(&b, &ok)
-	r.values = cutBytes(&b, &ok)
+	r.user = cutText(&b, &ok)
+	r.data = cutText(&b, &ok)
+	r.values = cutText(&b, &ok)
 	if !ok || r.created < 0 || r.deadline < r.created || len(r.user) == 0 {
 		return record{}, errFormat
 	}
 	return r, nil
 }
 
-// appendValues appends the application's values in the order of their keys.
-func appendValues(b []byte, values map[string][]byte) []byte {
+// encodeValues encodes the application's values in the order of their keys.
+func encodeValues(values map[string]string) string {
+	var b []byte
 	for _, key := range slices.Sorted(maps.Keys(values)) {
-		b = appendBytes(b, []byte(key))
-		b = appendBytes(b, values[key])
+		b = appendText(b, key)
+		b = appendText(b, values[key])
 	}
-	return b
+	return string(b)
 }
 
-// parseValues decodes what appendValues made; the map refers to the bytes of b.
-func parseValues(b []byte) (map[string][]byte, error) {
-	values := make(map[string][]byte)
+// parseValues decodes what encodeValues made.
+func parseValues(b string) (map[string]string, error) {
+	values := make(map[string]string)
 	for ok := true; len(b) > 0; {
-		key := cutBytes(&b, &ok)
-		value := cutBytes(&b, &ok)
-		if !ok || len(key) == 0 {
+		key := cutText(&b, &ok)
+		value := cutText(&b, &ok)
+		if !ok || key == "" {
 			return nil, errFormat
 		}
-		values[string(key)] = value
+		values[key] = value
 	}
 	return values, nil
 }
 
-func appendBytes(b, field []byte) []byte {
+func appendText(b []byte, field string) []byte {
 	b = binary.AppendUvarint(b, uint64(len(field)))
 	return append(b, field...)
 }
 
 // cutUvarint takes a number from the front of b, or clears ok.
-func cutUvarint(b *[]byte, ok *bool) uint64 {
-	v, n := binary.Uvarint(*b)
+func cutUvarint(b *string, ok *bool) uint64 {
+	var head [binary.MaxVarintLen64]byte
+	v, n := binary.Uvarint(head[:copy(head[:], *b)])
 	if n <= 0 {
-		*ok, *b = false, nil
+		*ok, *b = false, ""
 		return 0
 	}
 	*b = (*b)[n:]
 	return v
 }
 
-// cutBytes takes a field from the front of b, or clears ok. It copies nothing, so a
+// cutText takes a field from the front of b, or clears ok. It copies nothing, so a
 // length out of a hostile record allocates nothing.
-func cutBytes(b *[]byte, ok *bool) []byte {
+func cutText(b *string, ok *bool) string {
 	n := cutUvarint(b, ok)
 	if n > uint64(len(*b)) {
-		*ok, *b = false, nil
-		return nil
+		*ok, *b = false, ""
+		return ""
 	}
-	field := (*b)[:n:n]
+	field := (*b)[:n]
 	*b = (*b)[n:]
 	return field
 }

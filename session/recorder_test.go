@@ -97,9 +97,9 @@ func (r *recorder) List(ctx context.Context, k session.Key) ([]session.Entry, er
 	return r.Store.List(ctx, k)
 }
 
-func (r *recorder) DeleteUser(ctx context.Context, k session.Key, keep string) (int, error) {
+func (r *recorder) DeleteUser(ctx context.Context, k session.Key, keep string) ([]string, error) {
 	if err := r.note("DeleteUser"); err != nil {
-		return 0, err
+		return nil, err
 	}
 	return r.Store.DeleteUser(ctx, k, keep)
 }

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -41,9 +44,10 @@ type RedisOptions struct {
 //
 // With the namespace as Space, records are under Space:s:{tag}:id, the sorted set
 // of a user's sessions under Space:u:{tag}:user, both of them hashes, and claims
-// under Space:n:name. No command but EVALSHA, EVAL, GET, PTTL, PEXPIREAT, SET, DEL,
-// and PING is sent; the scripts also call ZADD, ZREM, ZCARD, ZRANGE,
-// ZREMRANGEBYSCORE and EXISTS.
+// under Space:n:name. The commands that are sent are EVALSHA, EVAL, GET, SET, DEL and
+// PING, for the near cache also CLIENT ID, CLIENT TRACKING, SUBSCRIBE, ROLE and, on a
+// cluster, CLUSTER INFO. The scripts also call PTTL, EXPIREAT, PEXPIREAT, SETRANGE,
+// GETRANGE, ZADD, ZREM, ZCARD, ZRANGE, ZREMRANGEBYSCORE and EXISTS.
 func NewRedis(client redis.UniversalClient, opts *RedisOptions) Store {
 	s := &redisStore{client: client, timeout: defaultTimeout}
 	if opts != nil {
@@ -53,6 +57,7 @@ func NewRedis(client redis.UniversalClient, opts *RedisOptions) Store {
 		}
 	}
 	s.settings = settingsOf(client)
+	s.only = newNode(s, client)
 	return s
 }
 
@@ -61,6 +66,10 @@ type redisStore struct {
 	prefix   string
 	timeout  time.Duration
 	settings clientSettings
+
+	only         *node    // if the client is not a cluster's
+	nodes        sync.Map // of a cluster: *redis.Client to *node
+	knowsCluster atomic.Bool
 }
 
 // clientSettings is what matters here of the options of a client.
@@ -128,29 +137,39 @@ func within[T any](ctx context.Context, s *redisStore, op func(context.Context) 
 }
 
 func (s *redisStore) Load(ctx context.Context, k Key) (Record, error) {
-	return within(ctx, s, func(ctx context.Context) (Record, error) {
-		pipe := s.client.Pipeline()
-		get := pipe.Get(ctx, s.record(k))
-		ttl := pipe.PTTL(ctx, s.record(k))
-		if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-			return Record{}, err
-		}
-		data, err := get.Bytes()
-		if errors.Is(err, redis.Nil) {
-			return Record{}, ErrNotFound
-		}
-		if err != nil {
-			return Record{}, err
-		}
-		left, err := ttl.Result()
-		if err != nil {
-			return Record{}, err
-		}
-		if left < 0 { // expired between the two, or without expiry: nobody's session
-			return Record{}, ErrNotFound
-		}
-		return Record{Data: data, Expires: time.Now().Add(left)}, nil
-	})
+	key := s.record(k)
+	return s.node(ctx, key).reads.get(ctx, key).record()
+}
+
+// A value is a record's expiry, in milliseconds since 1970, and its data. Redis knows
+// when the key expires, too, but only as the answer to a second command.
+const stampLen = 6
+
+func stamp(expires time.Time) []byte {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], uint64(expires.UnixMilli()))
+	return b[len(b)-stampLen:]
+}
+
+// record reads the value. One whose time is over is no record, even if somebody has
+// taken the expiry off its key.
+func (f found) record() (Record, error) {
+	if errors.Is(f.err, redis.Nil) {
+		return Record{}, ErrNotFound
+	}
+	if f.err != nil {
+		return Record{}, f.err
+	}
+	if len(f.value) < stampLen {
+		return Record{}, ErrNotFound
+	}
+	var b [8]byte
+	copy(b[len(b)-stampLen:], f.value)
+	expires := time.UnixMilli(int64(binary.BigEndian.Uint64(b[:])))
+	if isPast(expires) {
+		return Record{}, ErrNotFound
+	}
+	return Record{Data: f.value[stampLen:], Expires: expires}, nil
 }
 
 func (s *redisStore) Create(ctx context.Context, k Key, r Record, max int) error {
@@ -159,7 +178,7 @@ func (s *redisStore) Create(ctx context.Context, k Key, r Record, max int) error
 	}
 	index := s.index(Key{k.Space, k.Tag, r.User})
 	n, err := s.run(ctx, createScript, []string{s.record(k), index},
-		k.ID, r.Data, r.Expires.UnixMilli(), r.Deadline.UnixMilli(), time.Now().UnixMilli(), max, s.records(k))
+		k.ID, append(stamp(r.Expires), r.Data...), r.Expires.UnixMilli(), r.Deadline.Unix(), time.Now().Unix(), max, s.records(k))
 	if err == nil && n == taken {
 		return ErrConflict
 	}
@@ -170,7 +189,8 @@ func (s *redisStore) Update(ctx context.Context, k Key, old, data []byte, expire
 	if isPast(expires) {
 		return errExpiry
 	}
-	n, err := s.run(ctx, updateScript, []string{s.record(k)}, old, data, expires.UnixMilli())
+	n, err := s.run(ctx, updateScript, []string{s.record(k)},
+		old, append(stamp(expires), data...), expires.UnixMilli())
 	switch {
 	case err != nil:
 		return err
@@ -186,10 +206,8 @@ func (s *redisStore) Touch(ctx context.Context, k Key, expires time.Time) error 
 	if isPast(expires) {
 		return errExpiry
 	}
-	found, err := within(ctx, s, func(ctx context.Context) (bool, error) {
-		return s.client.PExpireAt(ctx, s.record(k), expires).Result()
-	})
-	if err == nil && !found {
+	n, err := s.run(ctx, touchScript, []string{s.record(k)}, stamp(expires), expires.UnixMilli())
+	if err == nil && n == missing {
 		return ErrNotFound
 	}
 	return err
@@ -197,7 +215,7 @@ func (s *redisStore) Touch(ctx context.Context, k Key, expires time.Time) error 
 
 func (s *redisStore) Delete(ctx context.Context, k Key, user string) error {
 	if user == "" {
-		_, err := within(ctx, s, func(ctx context.Context) (int64, error) {
+		_, err := ask(ctx, s, s.record(k), func(ctx context.Context) (int64, error) {
 			return s.client.Del(ctx, s.record(k)).Result()
 		})
 		return err
@@ -207,7 +225,7 @@ func (s *redisStore) Delete(ctx context.Context, k Key, user string) error {
 }
 
 func (s *redisStore) List(ctx context.Context, k Key) ([]Entry, error) {
-	return within(ctx, s, func(ctx context.Context) ([]Entry, error) {
+	return ask(ctx, s, s.index(k), func(ctx context.Context) ([]Entry, error) {
 		rows, err := listScript.Run(ctx, s.client, []string{s.index(k)}, s.records(k)).Slice()
 		if err != nil {
 			return nil, err
@@ -229,14 +247,16 @@ func parseEntries(rows []any, now time.Time) ([]Entry, error) {
 		entries = append(entries, Entry{
 			ID:       id,
 			Expires:  now.Add(time.Duration(left) * time.Millisecond),
-			Deadline: time.UnixMilli(deadline),
+			Deadline: time.Unix(deadline, 0),
 		})
 	}
 	return entries, nil
 }
 
-func (s *redisStore) DeleteUser(ctx context.Context, k Key, keep string) (int, error) {
-	return s.run(ctx, deleteUserScript, []string{s.index(k)}, keep, s.records(k))
+func (s *redisStore) DeleteUser(ctx context.Context, k Key, keep string) ([]string, error) {
+	return ask(ctx, s, s.index(k), func(ctx context.Context) ([]string, error) {
+		return deleteUserScript.Run(ctx, s.client, []string{s.index(k)}, keep, s.records(k)).StringSlice()
+	})
 }
 
 // Claim marks its value as its own with a few random bytes in front: when go-redis
@@ -250,7 +270,7 @@ func (s *redisStore) Claim(ctx context.Context, space, name string, value []byte
 	mine := make([]byte, claimMark, claimMark+len(value))
 	rand.Read(mine)
 	mine = append(mine, value...)
-	return within(ctx, s, func(ctx context.Context) ([]byte, error) {
+	return ask(ctx, s, key, func(ctx context.Context) ([]byte, error) {
 		for ctx.Err() == nil {
 			err := s.client.SetArgs(ctx, key, mine, redis.SetArgs{Mode: "NX", TTL: ttl}).Err()
 			if !errors.Is(err, redis.Nil) {
@@ -283,7 +303,7 @@ func (s *redisStore) Ping(ctx context.Context) error {
 // run runs a script that answers with a number. It is sent by its hash, and whole
 // only if Redis has forgotten it.
 func (s *redisStore) run(ctx context.Context, script *redis.Script, keys []string, args ...any) (int, error) {
-	return within(ctx, s, func(ctx context.Context) (int, error) {
+	return ask(ctx, s, keys[0], func(ctx context.Context) (int, error) {
 		return script.Run(ctx, s.client, keys, args...).Int()
 	})
 }

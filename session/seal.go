@@ -20,29 +20,40 @@ const (
 
 var errSeal = errors.New("seal does not open")
 
-// seal encrypts plain for the record under k, which s names.
-func (s *secret) seal(k Key, plain []byte) []byte {
-	sealed := make([]byte, nonceLen, len(plain)+sealOverhead)
-	rand.Read(sealed) // never fails: since Go 1.24 it ends the process instead
-	var place [3 + maxNameLen + tagLen + hashLen]byte
-	return s.cipher().Seal(sealed, sealed, plain, k.appendPlace(place[:0]))
+// recordKey seals the record of one session. Who has it can read that record, but
+// not sign in: the token does not follow from it.
+type recordKey [32]byte
+
+// nonce is different for each record ever written: it is the record's version.
+type nonce [nonceLen]byte
+
+func nonceOf(sealed []byte) (n nonce) {
+	copy(n[:], sealed)
+	return n
 }
 
-// open decrypts what seal made for k.
-func (s *secret) open(k Key, sealed []byte) ([]byte, error) {
+// seal encrypts plain for the session called n.
+func (key *recordKey) seal(space string, n *name, plain []byte) []byte {
+	sealed := make([]byte, nonceLen, len(plain)+sealOverhead)
+	rand.Read(sealed) // never fails: since Go 1.24 it ends the process instead
+	var place [maxPlace]byte
+	return key.cipher().Seal(sealed, sealed, plain, appendPlace(place[:0], space, n))
+}
+
+// open decrypts what seal made.
+func (key *recordKey) open(space string, n *name, sealed []byte) ([]byte, error) {
 	if len(sealed) < sealOverhead || len(sealed) > maxSealed {
 		return nil, errSeal
 	}
-	var place [3 + maxNameLen + tagLen + hashLen]byte
-	plain, err := s.cipher().Open(nil, sealed[:nonceLen], sealed[nonceLen:], k.appendPlace(place[:0]))
+	var place [maxPlace]byte
+	plain, err := key.cipher().Open(nil, sealed[:nonceLen], sealed[nonceLen:], appendPlace(place[:0], space, n))
 	if err != nil {
 		return nil, errSeal
 	}
 	return plain, nil
 }
 
-func (s *secret) cipher() cipher.AEAD {
-	key := s.hash(purposeKey)
+func (key *recordKey) cipher() cipher.AEAD {
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
 		panic(err) // only for a wrong key length
@@ -54,11 +65,12 @@ func (s *secret) cipher() cipher.AEAD {
 	return aead
 }
 
-// appendPlace appends the associated data of a record under k. Tag and ID have
-// fixed lengths, Space is what remains: no two keys read the same.
-func (k Key) appendPlace(b []byte) []byte {
+const maxPlace = 1 + len(name{}) + maxNameLen
+
+// appendPlace appends the associated data of a record. The name has a fixed length,
+// space is what remains: no two places read the same.
+func appendPlace(b []byte, space string, n *name) []byte {
 	b = append(b, sealVersion)
-	b = append(b, k.Tag...)
-	b = append(b, k.ID...)
-	return append(b, k.Space...)
+	b = append(b, n[:]...)
+	return append(b, space...)
 }

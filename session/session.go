@@ -10,35 +10,41 @@ import (
 )
 
 // Session is one opened session, as it was when it was read. It is immutable and
-// may be shared between requests: a change makes a new Session.
+// may be shared between requests: a change makes a new Session. It does not hold the
+// session token.
 type Session struct {
 	manager   *Manager // nil: detached or draft
 	isDraft   bool
-	key       Key
-	secret    secret
-	sealed    []byte // as read: what an update must still find
-	plain     []byte // the opened record, to which the fields of record refer
+	name      name
+	version   nonce     // of the record as read: what an update must still find
+	key       recordKey // to seal the next version with
 	record    record
-	user      string
 	principal any
-	expires   time.Time // when the store drops it unless it is touched
-	values    atomic.Pointer[map[string][]byte]
+	values    atomic.Pointer[map[string]string]
+
+	touchAt int64 // when use should extend it, in milliseconds since 1970
+
+	// Of the near cache: how long its copy may be trusted, when it should be read
+	// again all the same (see near.clock), and when it expires unless it is touched
+	// (in milliseconds since 1970).
+	lease          *lease
+	until, expires int64
 }
 
 // ID returns the public handle of s, for lists and logs: it opens nothing.
-func (s *Session) ID() string { return base64.RawURLEncoding.EncodeToString([]byte(s.key.ID)) }
+func (s *Session) ID() string { return base64.RawURLEncoding.EncodeToString(s.name.id()) }
 
 // UserID returns the id given to [Manager.Start].
-func (s *Session) UserID() string { return s.user }
+func (s *Session) UserID() string { return s.record.user }
 
 // Principal returns what the open function of [New] made of the data.
 func (s *Session) Principal() any { return s.principal }
 
-// Created returns when the user signed in.
-func (s *Session) Created() time.Time { return time.UnixMilli(s.record.created) }
+// Created returns when the user signed in, to the second.
+func (s *Session) Created() time.Time { return time.Unix(s.record.created, 0) }
 
-// Deadline returns the absolute limit of s.
-func (s *Session) Deadline() time.Time { return time.UnixMilli(s.record.deadline) }
+// Deadline returns the absolute limit of s, a whole second.
+func (s *Session) Deadline() time.Time { return time.Unix(s.record.deadline, 0) }
 
 // Manager returns the manager that keeps s, or nil if s is [Detached].
 func (s *Session) Manager() *Manager { return s.manager }
@@ -47,7 +53,8 @@ func (s *Session) Manager() *Manager { return s.manager }
 // values in the context only.
 func Detached(principal any) *Session { return &Session{principal: principal} }
 
-// Format prints the public handle, whatever the verb: a Session holds its token.
+// Format prints the public handle, whatever the verb: a Session holds the key of
+// its record.
 func (s *Session) Format(f fmt.State, _ rune) { io.WriteString(f, s.text()) }
 
 // LogValue logs the public handle.
@@ -60,9 +67,40 @@ func (s *Session) text() string {
 	return "session(" + s.ID() + ")"
 }
 
+// unseal makes s of what the store had under its name.
+func (s *Session) unseal(sealed []byte) error {
+	plain, err := s.key.open(s.manager.cfg.Name, &s.name, sealed)
+	if err != nil {
+		return err
+	}
+	s.version = nonceOf(sealed)
+	return s.setRecord(string(plain), nil)
+}
+
+// seal makes of plain what the store is to have under the name of s.
+func (s *Session) seal(plain []byte) []byte {
+	sealed := s.key.seal(s.manager.cfg.Name, &s.name, plain)
+	s.version = nonceOf(sealed)
+	return sealed
+}
+
+// setRecord decodes plain into s, which is new. The principal is taken over from
+// previous if its data is the same.
+func (s *Session) setRecord(plain string, previous *Session) (err error) {
+	if s.record, err = parseRecord(plain); err != nil {
+		return err
+	}
+	if previous != nil && previous.record.data == s.record.data {
+		s.principal = previous.principal
+		return nil
+	}
+	s.principal, err = s.manager.open(s.record.user, s.record.data)
+	return err
+}
+
 // decoded returns the application's values, decoded once. The map must not be
 // changed.
-func (s *Session) decoded() (map[string][]byte, error) {
+func (s *Session) decoded() (map[string]string, error) {
 	if values := s.values.Load(); values != nil {
 		return *values, nil
 	}
@@ -75,7 +113,7 @@ func (s *Session) decoded() (map[string][]byte, error) {
 }
 
 // withValues returns a detached or draft session like s, with these values.
-func (s *Session) withValues(values map[string][]byte) *Session {
+func (s *Session) withValues(values map[string]string) *Session {
 	changed := &Session{isDraft: s.isDraft, principal: s.principal}
 	changed.values.Store(&values)
 	return changed

@@ -20,11 +20,11 @@ func newManager(t testing.TB, store session.Store, cfg session.Config) *session.
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}
-	m, err := session.New(store, cfg, func(data []byte) (any, error) {
-		if string(data) == "unreadable" {
+	m, err := session.New(store, cfg, func(_, data string) (any, error) {
+		if data == "unreadable" {
 			return nil, errors.New("cannot read this")
 		}
-		return string(data), nil
+		return data, nil
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +37,7 @@ func newManager(t testing.TB, store session.Store, cfg session.Config) *session.
 func signIn(t testing.TB, m *session.Manager, userID string) (*session.Session, *http.Request) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	s, err := m.Start(context.Background(), w, session.NewSession{UserID: userID, Data: []byte("data of " + userID)})
+	s, err := m.Start(context.Background(), w, session.NewSession{UserID: userID, Data: "data of " + userID})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ type Record struct {
 	User     string    // 16 bytes of a hash of the user id: names the user's index beside the record
 	Data     []byte    // opaque to the store
 	Expires  time.Time // when the store drops the record, if it is not touched; whole milliseconds
-	Deadline time.Time // the absolute limit: nothing extends the record past it
+	Deadline time.Time // the absolute limit, a whole second: nothing extends the record past it
 }
 
 // Entry is one session in a user's index.
@@ -81,9 +81,10 @@ type Store interface {
 	// limit. It refuses an r that has expired, or that expires after its deadline.
 	Create(ctx context.Context, k Key, r Record, max int) error
 
-	// Update replaces the data old under k by data, and its expiry. It never
-	// creates: ErrNotFound if the record is gone, ErrConflict if it is neither old
-	// nor data. It refuses an expiry in the past.
+	// Update replaces the data under k, which begins with old, by data, and its
+	// expiry. It never creates: ErrNotFound if the record is gone, ErrConflict if
+	// it neither begins with old nor is data. It refuses an expiry in the past. The
+	// first 12 bytes of data are different in each version of a record.
 	Update(ctx context.Context, k Key, old, data []byte, expires time.Time) error
 
 	// Touch moves the expiry of the record under k and changes nothing else, or
@@ -101,8 +102,8 @@ type Store interface {
 	List(ctx context.Context, k Key) ([]Entry, error)
 
 	// DeleteUser removes all sessions of the user whose index is under k, except
-	// the one with the id keep ("" keeps none), and returns how many there were.
-	DeleteUser(ctx context.Context, k Key, keep string) (int, error)
+	// the one with the id keep ("" keeps none), and returns their ids.
+	DeleteUser(ctx context.Context, k Key, keep string) (ids []string, err error)
 
 	// Claim writes value under name for ttl unless something is there already, and
 	// returns what was there, not nil even if it is empty: nil if the claim is

@@ -28,9 +28,31 @@ const (
 // values would name one session.
 var strict = base64.RawURLEncoding.Strict()
 
-// secret is the session token, decoded. It is known to the browser and, while they
-// handle a request, to us; never to the store.
+// secret is the session token, decoded. It is known to the browser and, until its
+// session is found, to us; never to the store, nor to anything that outlives the
+// request.
 type secret [32]byte
+
+// name says which session, within an application: the slot tag and a hash of the
+// token. It holds no secret.
+type name [tagLen + hashLen]byte
+
+// key returns where the store has the record.
+func (n *name) key(space string) Key {
+	both := string(n[:]) // one string for both
+	return Key{Space: space, Tag: both[:tagLen], ID: both[tagLen:]}
+}
+
+// nameOf is the way back from [name.key].
+func nameOf(k Key) *name {
+	var n name
+	copy(n[:], k.Tag)
+	copy(n[tagLen:], k.ID)
+	return &n
+}
+
+// id is the part of n that tells sessions apart.
+func (n *name) id() []byte { return n[tagLen:] }
 
 // parseToken reads what scs made.
 func parseToken(token string) (s secret, ok bool) {
@@ -41,9 +63,6 @@ func parseToken(token string) (s secret, ok bool) {
 	n, err := strict.Decode(s[:], []byte(token))
 	return s, err == nil && n == len(s)
 }
-
-// token returns s as scs knows it.
-func (s *secret) token() string { return base64.RawURLEncoding.EncodeToString(s[:]) }
 
 // parseCookie splits a cookie value of exactly the right length and alphabet.
 func parseCookie(value string) (tag string, s secret, ok bool) {
@@ -58,15 +77,16 @@ func isBase64URL(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
 }
 
-// key returns the name of the record of s.
-func (s *secret) key(space, tag string) Key {
+// name returns the name of the session of s.
+func (s *secret) name(tag string) (n name) {
 	id := s.hash(purposeID)
-	var b [tagLen + hashLen]byte // one string for both: this runs on every request
-	copy(b[:], tag)
-	copy(b[tagLen:], id[:hashLen])
-	both := string(b[:])
-	return Key{Space: space, Tag: both[:tagLen], ID: both[tagLen:]}
+	copy(n[:], tag)
+	copy(n[tagLen:], id[:hashLen])
+	return n
 }
+
+// recordKey returns the key that the session's record is sealed with.
+func (s *secret) recordKey() recordKey { return s.hash(purposeKey) }
 
 // hash hashes s for one purpose, each of which has the same length.
 func (s *secret) hash(purpose string) [sha256.Size]byte {

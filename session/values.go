@@ -53,7 +53,7 @@ func Put(ctx context.Context, key string, value any) error {
 		return fmt.Errorf("session: put %q: %w", key, err)
 	}
 	return change(ctx, func(values valueMap) error {
-		values.put(key, raw)
+		values.put(key, string(raw))
 		return nil
 	})
 }
@@ -91,8 +91,8 @@ func Remove(ctx context.Context, key string) error {
 	})
 }
 
-func decodeValue[T any](key string, raw []byte) (value T, ok bool, err error) {
-	if err := json.Unmarshal(raw, &value); err != nil {
+func decodeValue[T any](key, raw string) (value T, ok bool, err error) {
+	if err := json.Unmarshal([]byte(raw), &value); err != nil {
 		var zero T
 		return zero, false, fmt.Errorf("session: value %q: %w", key, err)
 	}
@@ -111,8 +111,8 @@ func currentOf(ctx context.Context) (*Session, error) {
 
 // valueMap is the values of a session while they are changed.
 type valueMap interface {
-	get(key string) (raw []byte, ok bool)
-	put(key string, raw []byte)
+	get(key string) (raw string, ok bool)
+	put(key, raw string)
 	remove(key string)
 }
 
@@ -152,7 +152,7 @@ func (s *Session) changeInMemory(fn func(valueMap) error) (*Session, error) {
 		return nil, err
 	}
 	// Refused here, where the caller sees it, and not when the session starts.
-	r := record{values: appendValues(nil, values)}
+	r := record{values: encodeValues(values)}
 	if _, err := r.appendTo(nil); err != nil {
 		return nil, err
 	}
@@ -165,15 +165,15 @@ type storedValues struct {
 	data    context.Context
 }
 
-func (v storedValues) get(key string) ([]byte, bool) {
-	raw, ok := v.manager.engine.Get(v.data, key).([]byte)
+func (v storedValues) get(key string) (string, bool) {
+	raw, ok := v.manager.engine.Get(v.data, key).(string)
 	return raw, ok
 }
-func (v storedValues) put(key string, raw []byte) { v.manager.engine.Put(v.data, key, raw) }
-func (v storedValues) remove(key string)          { v.manager.engine.Remove(v.data, key) }
+func (v storedValues) put(key, raw string) { v.manager.engine.Put(v.data, key, raw) }
+func (v storedValues) remove(key string)   { v.manager.engine.Remove(v.data, key) }
 
-type plainValues map[string][]byte
+type plainValues map[string]string
 
-func (v plainValues) get(key string) ([]byte, bool) { raw, ok := v[key]; return raw, ok }
-func (v plainValues) put(key string, raw []byte)    { v[key] = raw }
+func (v plainValues) get(key string) (string, bool) { raw, ok := v[key]; return raw, ok }
+func (v plainValues) put(key, raw string)           { v[key] = raw }
 func (v plainValues) remove(key string)             { delete(v, key) }

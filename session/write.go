@@ -1,7 +1,6 @@
 package session
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +25,7 @@ func (m *Manager) Draft(ctx context.Context) context.Context {
 // NewSession is what [Manager.Start] needs to know.
 type NewSession struct {
 	UserID   string   // the user's stable id; names the index, cannot be changed later
-	Data     []byte   // becomes the principal
+	Data     string   // becomes the principal
 	Replaces *Session // ended first, if not nil
 }
 
@@ -62,7 +61,7 @@ func (m *Manager) Start(ctx context.Context, w http.ResponseWriter, n NewSession
 	})
 }
 
-func (m *Manager) start(ctx context.Context, w http.ResponseWriter, n NewSession, values map[string][]byte) (*Session, error) {
+func (m *Manager) start(ctx context.Context, w http.ResponseWriter, n NewSession, values map[string]string) (*Session, error) {
 	e := &errand{
 		Context: context.WithoutCancel(ctx),
 		manager: m,
@@ -72,7 +71,7 @@ func (m *Manager) start(ctx context.Context, w http.ResponseWriter, n NewSession
 	if err != nil {
 		return nil, fmt.Errorf("session: start: %w", err)
 	}
-	m.engine.Put(data, identityKey, identity{time.Now().UnixMilli(), []byte(n.UserID), n.Data})
+	m.engine.Put(data, identityKey, identity{time.Now().Unix(), n.UserID, n.Data})
 	for key, value := range values {
 		m.engine.Put(data, key, value)
 	}
@@ -89,16 +88,16 @@ func (m *Manager) start(ctx context.Context, w http.ResponseWriter, n NewSession
 // Update replaces the principal's data of s with what change makes of the stored
 // one, if the session still exists, and returns the session as it is now. The
 // error is ErrRevoked if it has ended. change may run several times and may return
-// its argument, which it must not modify, to write nothing. If ctx carries s, it
-// carries the result from then on; change must not use the values of that context.
-func (m *Manager) Update(ctx context.Context, s *Session, change func(data []byte) ([]byte, error)) (*Session, error) {
+// its argument to write nothing. If ctx carries s, it carries the result from then
+// on; change must not use the values of that context.
+func (m *Manager) Update(ctx context.Context, s *Session, change func(data string) (string, error)) (*Session, error) {
 	apply := func(data context.Context) error {
 		id, ok := m.engine.Get(data, identityKey).(identity)
 		if !ok {
 			return errFormat // cannot be: every record has one
 		}
 		changed, err := change(id.data)
-		if err != nil || bytes.Equal(changed, id.data) {
+		if err != nil || changed == id.data {
 			return err
 		}
 		m.engine.Put(data, identityKey, identity{id.created, id.user, changed})
@@ -108,7 +107,7 @@ func (m *Manager) Update(ctx context.Context, s *Session, change func(data []byt
 	if c == nil {
 		return m.write(ctx, s, apply)
 	}
-	if current := c.current.Load(); current == nil || current.manager != m || current.key != s.key {
+	if current := c.current.Load(); current == nil || current.manager != m || current.name != s.name {
 		return m.write(ctx, s, apply)
 	}
 	return c.write(func(current *Session) (*Session, error) {
@@ -132,7 +131,7 @@ func (m *Manager) write(ctx context.Context, s *Session, change func(data contex
 		case !errors.Is(err, ErrConflict) || try == maxTries:
 			return written, err
 		}
-		s, err = m.read(ctx, s.key, &s.secret)
+		s, err = m.read(ctx, &s.name, &s.key)
 		if errors.Is(err, ErrNotFound) {
 			return nil, ErrRevoked
 		}
@@ -144,7 +143,7 @@ func (m *Manager) write(ctx context.Context, s *Session, change func(data contex
 
 func (m *Manager) tryWrite(ctx context.Context, s *Session, change func(data context.Context) error) (*Session, error) {
 	e := &errand{Context: ctx, manager: m, read: s}
-	data, err := m.engine.Load(e, s.secret.token())
+	data, err := m.engine.Load(e, "a token") // any: the errand says what is read
 	if err != nil {
 		return nil, fmt.Errorf("session: values: %w", err)
 	}
@@ -166,8 +165,10 @@ func (m *Manager) End(ctx context.Context, s *Session) error {
 	if s.manager == nil {
 		return nil
 	}
-	user := userKey(s.key.Space, s.user)
-	if err := m.store.Delete(context.WithoutCancel(ctx), s.key, user.ID); err != nil {
+	user := userKey(m.cfg.Name, s.record.user)
+	err := m.store.Delete(context.WithoutCancel(ctx), s.name.key(m.cfg.Name), user.ID)
+	m.near.drop(&s.name)
+	if err != nil {
 		return unavailable("end", err)
 	}
 	return nil
