@@ -19,9 +19,10 @@ var (
 
 // record is what a sealed record holds. Times are seconds since 1970.
 //
-//	version, created, deadline, user id, principal data, values
+//	version, created, lifetime, user id, principal data, values
 //
-// Numbers are unsigned varints; the last three have their length in front.
+// Numbers are unsigned varints, the lifetime is what lies between created and
+// deadline; the last three have their length in front.
 type record struct {
 	created  int64
 	deadline int64
@@ -34,7 +35,7 @@ type record struct {
 func (r *record) appendTo(b []byte) ([]byte, error) {
 	b = append(b, recordVersion)
 	b = binary.AppendUvarint(b, uint64(r.created))
-	b = binary.AppendUvarint(b, uint64(r.deadline))
+	b = binary.AppendUvarint(b, uint64(r.deadline-r.created))
 	b = appendText(b, r.user)
 	b = appendText(b, r.data)
 	b = appendText(b, r.values)
@@ -55,7 +56,7 @@ func parseRecord(b string) (r record, err error) {
 	b = b[1:]
 	ok := true
 	r.created = int64(cutUvarint(&b, &ok))
-	r.deadline = int64(cutUvarint(&b, &ok))
+	r.deadline = r.created + int64(cutUvarint(&b, &ok))
 	r.user = cutText(&b, &ok)
 	r.data = cutText(&b, &ok)
 	r.values = cutText(&b, &ok)

@@ -11,7 +11,9 @@ import (
 
 // Cluster is three masters without replicas.
 type Cluster struct {
-	Nodes  []*Server
+	Nodes []*Server
+
+	t      testing.TB
 	client *redis.ClusterClient
 }
 
@@ -23,7 +25,7 @@ func StartCluster(t testing.TB) *Cluster {
 		t.Skip("redis-server is not installed: Redis Cluster was not tested")
 	}
 	ctx := context.Background()
-	c := &Cluster{}
+	c := &Cluster{t: t}
 	for range 3 {
 		c.Nodes = append(c.Nodes, startNode(t,
 			"--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "2000"))
@@ -70,6 +72,54 @@ func (c *Cluster) Addrs() []string {
 
 // Client returns a client of the cluster, the same each time.
 func (c *Cluster) Client() *redis.ClusterClient { return c.client }
+
+// MoveSlot moves the slot of key, with all that is in it, to another master.
+func (c *Cluster) MoveSlot(key string) {
+	c.t.Helper()
+	ctx := context.Background()
+	slot := c.Nodes[0].client.ClusterKeySlot(ctx, key).Val()
+	from := c.owner(slot)
+	to := c.Nodes[0]
+	if to == from {
+		to = c.Nodes[1]
+	}
+	ids := make(map[*Server]string)
+	for _, n := range c.Nodes {
+		ids[n] = n.client.ClusterMyID(ctx).Val()
+	}
+	must(c.t, to.client.Do(ctx, "CLUSTER", "SETSLOT", slot, "IMPORTING", ids[from]).Err())
+	must(c.t, from.client.Do(ctx, "CLUSTER", "SETSLOT", slot, "MIGRATING", ids[to]).Err())
+	host, port, _ := strings.Cut(to.Addr, ":")
+	for {
+		keys := from.client.ClusterGetKeysInSlot(ctx, int(slot), 100).Val()
+		if len(keys) == 0 {
+			break
+		}
+		args := []any{"MIGRATE", host, port, "", 0, 5000, "KEYS"}
+		for _, key := range keys {
+			args = append(args, key)
+		}
+		must(c.t, from.client.Do(ctx, args...).Err())
+	}
+	for _, n := range c.Nodes {
+		must(c.t, n.client.Do(ctx, "CLUSTER", "SETSLOT", slot, "NODE", ids[to]).Err())
+	}
+}
+
+// owner returns the master that has slot.
+func (c *Cluster) owner(slot int64) *Server {
+	for _, part := range c.Nodes[0].client.ClusterSlots(context.Background()).Val() {
+		if int64(part.Start) <= slot && slot <= int64(part.End) {
+			for _, n := range c.Nodes {
+				if n.Addr == part.Nodes[0].Addr {
+					return n
+				}
+			}
+		}
+	}
+	c.t.Fatalf("redistest: nobody has slot %d", slot)
+	return nil
+}
 
 func must(t testing.TB, err error) {
 	t.Helper()
