@@ -83,7 +83,7 @@ func (a *app) try(ctx context.Context, req request) (object, error) {
 		// Whoever sent that may have more to say on the same connection, where it
 		// would pass for the answer to somebody else's request.
 		a.http.CloseIdleConnections()
-		return object{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return object{}, fmt.Errorf("%w: answer is %w", ErrUnavailable, err)
 	}
 	return obj, nil
 }

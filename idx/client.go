@@ -34,8 +34,9 @@ type app struct {
 // methods of a Client in somebody's unexported field, and follows one pointer in
 // it if the verb is a wrong one.
 type credentials struct {
-	key    string
-	secret string
+	key     string
+	secret  string
+	webhook []string // keys of signatures
 }
 
 // New checks cfg, without I/O, and reports all of its problems in one error.
@@ -49,6 +50,7 @@ func New(cfg Config) (*Client, error) {
 	check("AppName", checkAppName(cfg.AppName))
 	check("APIKey", checkKey(cfg.APIKey))
 	check("APISecret", checkSecret(cfg.APISecret))
+	check("WebhookSecrets", checkWebhookSecrets(cfg.WebhookSecrets))
 	hub, err := cfg.hub()
 	check("HubURL", err)
 	api, err := cfg.api()
@@ -62,7 +64,7 @@ func New(cfg Config) (*Client, error) {
 	client, timeout := apiClient(cfg.HTTPClient)
 	return &Client{app: &app{
 		name:    cfg.AppName,
-		creds:   &credentials{key: cfg.APIKey, secret: string(cfg.APISecret)},
+		creds:   &credentials{key: cfg.APIKey, secret: string(cfg.APISecret), webhook: cfg.webhookSecrets()},
 		hub:     hub,
 		api:     api,
 		fields:  fields,
@@ -176,7 +178,7 @@ func (a *app) validate(ctx context.Context, token Token) (time.Time, error) {
 	if r.err == nil && expires.IsZero() {
 		r.fail("expires_in is not a date")
 	}
-	return expires, r.err
+	return expires, r.failure(ErrUnavailable)
 }
 
 func (a *app) invalidate(ctx context.Context, token Token) error {
@@ -198,7 +200,7 @@ func (a *app) invalidate(ctx context.Context, token Token) error {
 	if posted := r.flag("IsPosted", true); r.err == nil && !posted {
 		r.fail("IsPosted is false")
 	}
-	return r.err
+	return r.failure(ErrUnavailable)
 }
 
 func (a *app) roles(ctx context.Context, uid string) ([]string, error) {
@@ -211,7 +213,7 @@ func (a *app) roles(ctx context.Context, uid string) ([]string, error) {
 		return nil, err
 	}
 	r := reader{obj: obj}
-	return r.roles("Roles"), r.err
+	return r.roles("Roles"), r.failure(ErrUnavailable)
 }
 
 // accountPath returns the management API's path of the account uid.
@@ -221,7 +223,7 @@ func (a *app) accountPath(uid string) (string, error) {
 		return "", ErrNoSecret
 	// Escaping alone keeps a request from reaching another endpoint only if
 	// nothing behind the API's door decodes the path once more.
-	case !isUID(uid) || uid == "." || uid == ".." || strings.ContainsAny(uid, `/\?#%;`):
+	case !isID(uid) || uid == "." || uid == ".." || strings.ContainsAny(uid, `/\?#%;`):
 		return "", fmt.Errorf("%w: uid is not one", ErrAccountDenied)
 	}
 	return "/identity/v2/manage/account/" + url.PathEscape(uid), nil

@@ -19,10 +19,17 @@ type Config struct {
 	// APIKey identifies the app to the API. It is public.
 	APIKey string
 
-	// APISecret opens the management API ([Client.Account], [Client.Roles]).
+	// APISecret opens the management API ([Client.Account], [Client.Roles]) and
+	// is the key to webhooks, unless WebhookSecrets names others.
 	// Optional. It is sent in a header and only on management calls. See [Secret]
 	// for the one way to print it by mistake.
 	APISecret Secret
+
+	// WebhookSecrets are the secrets with which LoginRadius signs webhooks
+	// ([Client.ParseWebhook]); if empty, APISecret alone. A subscription can name
+	// another secret of the app, and for some minutes after a secret was reset the
+	// old one still signs: list all that may sign. None may be empty.
+	WebhookSecrets []Secret
 
 	// HubURL is the origin of the hosted page where a custom domain or a test
 	// server replaces https://{AppName}.hub.loginradius.com. https, or http on a
@@ -107,6 +114,31 @@ func checkSecret(secret Secret) error {
 		return errors.New("has spaces, control characters or non-ASCII characters")
 	}
 	return nil
+}
+
+func checkWebhookSecrets(secrets []Secret) error {
+	for _, secret := range secrets {
+		if secret == "" {
+			return errors.New("has an empty one: everybody could sign with it")
+		}
+		if err := checkSecret(secret); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// webhookSecrets returns the keys that may sign webhooks, none if there is no secret.
+func (cfg Config) webhookSecrets() []string {
+	secrets := cfg.WebhookSecrets
+	if len(secrets) == 0 && cfg.APISecret != "" {
+		secrets = []Secret{cfg.APISecret}
+	}
+	var keys []string
+	for _, secret := range secrets {
+		keys = append(keys, string(secret))
+	}
+	return keys
 }
 
 func checkAppName(name string) error {

@@ -33,7 +33,7 @@ func parseObject(body []byte) (object, error) {
 	obj := object{body: body}
 	// Valid sees the whole text; a Decoder alone would stop behind the object.
 	if !json.Valid(body) || kind(body) != '{' {
-		return obj, errors.New("answer is not one JSON object")
+		return obj, errors.New("not one JSON object")
 	}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	if _, err := dec.Token(); err != nil {
@@ -64,7 +64,7 @@ func (o object) find(key string) (json.RawMessage, error) {
 	}
 	switch {
 	case len(found) > 1:
-		return nil, fmt.Errorf("answer has %d values of %s", len(found), key)
+		return nil, fmt.Errorf("%d values of %s", len(found), key)
 	case len(found) == 0 || kind(found[0].value) == 'n':
 		return nil, nil
 	}
@@ -81,8 +81,8 @@ func kind(value []byte) byte {
 	return value[0]
 }
 
-// reader reads members of an object by key and keeps the first error, which is of
-// the class ErrUnavailable. A member that is absent or null has the zero value.
+// reader reads members of an object by key and keeps the first error. A member that
+// is absent or null has the zero value.
 type reader struct {
 	obj object
 	err error
@@ -90,8 +90,16 @@ type reader struct {
 
 func (r *reader) fail(text string) {
 	if r.err == nil {
-		r.err = fmt.Errorf("%w: %s", ErrUnavailable, text)
+		r.err = errors.New(text)
 	}
+}
+
+// failure returns the error as one of the given class, or nil if there is none.
+func (r *reader) failure(class error) error {
+	if r.err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", class, r.err)
 }
 
 func (r *reader) value(key string) json.RawMessage {
@@ -140,22 +148,22 @@ func (r *reader) flag(key string, absent bool) bool {
 	return flag
 }
 
-// uid is strict: it must be there, and be usable as a key. Two accounts without
-// one would otherwise be the same user.
-func (r *reader) uid(key string) string {
-	uid, _ := stringValue(r.value(key))
-	if !isUID(uid) {
-		r.fail("answer has no usable " + key)
+// id is strict: it must be there, and be usable as a key. Two accounts without one
+// would otherwise be the same user.
+func (r *reader) id(key string) string {
+	id, _ := stringValue(r.value(key))
+	if !isID(id) {
+		r.fail("no usable " + key)
 	}
-	return uid
+	return id
 }
 
-const maxUIDBytes = 256
+const maxIDBytes = 256
 
-// isUID reports whether s can be a user's id. A replacement character stands for
-// bytes that were lost when decoding, so it can stand for several users.
-func isUID(s string) bool {
-	return s != "" && len(s) <= maxUIDBytes &&
+// isID reports whether s can be the id of a user or an event. A replacement character
+// stands for bytes that were lost when decoding, so it can stand for several users.
+func isID(s string) bool {
+	return s != "" && len(s) <= maxIDBytes &&
 		strings.IndexFunc(s, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }) < 0
 }
 

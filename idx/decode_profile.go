@@ -15,7 +15,7 @@ func decodeProfile(obj object) (*Profile, error) {
 	r := &reader{obj: obj}
 	emails, primary := r.emails("Email")
 	p := &Profile{
-		UID:      r.uid("Uid"),
+		UID:      r.id("Uid"),
 		ID:       r.text("ID"),
 		Provider: r.text("Provider"),
 
@@ -60,8 +60,8 @@ func decodeProfile(obj object) (*Profile, error) {
 
 		Raw: withoutPassword(obj),
 	}
-	if r.err != nil {
-		return nil, r.err
+	if err := r.failure(ErrUnavailable); err != nil {
+		return nil, err
 	}
 	return p, nil
 }
@@ -205,7 +205,7 @@ func (r *reader) previousUIDs(key string) []string {
 		if obj, err := parseObject(element); err == nil {
 			element, _ = obj.find("Uid")
 		}
-		if uid, ok := stringValue(element); ok && isUID(uid) {
+		if uid, ok := stringValue(element); ok && isID(uid) {
 			uids = append(uids, uid)
 		}
 	}

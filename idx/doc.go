@@ -20,13 +20,19 @@
 //   - [ErrConfig]: an operator must act. A login would only make a loop.
 //   - [ErrUnavailable], and [ErrRateLimited], which matches it too: keep what is
 //     known about the user and try later.
-//   - [ErrNoSecret]: the application has no API secret for this call.
+//   - [ErrNoSecret]: the application has no secret for this.
 //
 // Ask for a class with [errors.Is]. The class does not follow the HTTP status:
 // LoginRadius answers 403 for an invalid token, and so does any firewall on the
 // way, for reasons of its own. [APIError] holds the details. The one error
 // outside the classes is [context.Canceled]: the caller gave up, and nothing was
 // learned.
+//
+// # Webhooks
+//
+// [Client.ParseWebhook] reads what LoginRadius reports about an account on its own,
+// such as that it was blocked. It has errors of its own: [ErrWebhookSignature],
+// [ErrWebhookMalformed], [ErrWebhookTooLarge], and [ErrNoSecret] as above.
 //
 // # Time and retries
 //

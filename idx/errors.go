@@ -11,7 +11,14 @@ var (
 	ErrRateLimited   error = &subclass{text: "LoginRadius limits the rate of calls", parent: ErrUnavailable} // keep the session, try later
 	ErrConfig              = errors.New("LoginRadius refuses the application's settings")                    // an operator must act; never a login
 	ErrUnavailable         = errors.New("LoginRadius is unavailable")                                        // keep the session, try later
-	ErrNoSecret            = errors.New("call needs an API secret, and none is configured")                  // only Account and Roles; no call was made
+	ErrNoSecret            = errors.New("an API secret is needed, and none is configured")                   // only Account, Roles and ParseWebhook; no call was made
+)
+
+// What [Client.ParseWebhook] refuses. Nothing of such a request is to be believed.
+var (
+	ErrWebhookSignature = errors.New("webhook was not signed with a known secret") // answer 401: a stranger, or the secret has changed
+	ErrWebhookMalformed = errors.New("webhook is malformed")                       // answer 400
+	ErrWebhookTooLarge  = errors.New("webhook is too large")                       // answer 413
 )
 
 // subclass is a class within another.

@@ -97,6 +97,26 @@ func ExampleAPIError() {
 	// idx: profile: LoginRadius answered HTTP 403 Forbidden, code 906: The access token has expired
 }
 
+func ExampleClient_ParseWebhook() {
+	client, err := idx.New(idx.Config{AppName: "my-app", APIKey: "my-api-key", APISecret: "my-api-secret"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	http.HandleFunc("POST /hooks/loginradius", func(w http.ResponseWriter, r *http.Request) {
+		hook, err := client.ParseWebhook(r)
+		if err != nil {
+			http.Error(w, "not a webhook", http.StatusUnauthorized)
+			return
+		}
+		// It may be a repetition, or an old one: look at hook.ID and hook.Time.
+		switch hook.Event {
+		case idx.EventBlockAccount, idx.EventDeleteAccount, idx.EventResetPassword, idx.EventChangePassword:
+			log.Printf("%v: the sessions of %s end", hook, hook.UID)
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+}
+
 func ExampleToken() {
 	token := idx.Token("7d3f7c62-4c5a-4a6e-9b58-0d6f0e6f6a11")
 	fmt.Printf("%v %q %#v\n", token, token, token)

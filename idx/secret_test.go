@@ -54,7 +54,7 @@ func checkHidden(t *testing.T, name string, value any) {
 }
 
 func TestSecretsAreNotPrinted(t *testing.T) {
-	cfg := idx.Config{AppName: "my-app", APIKey: testKey, APISecret: testSecret}
+	cfg := idx.Config{AppName: "my-app", APIKey: testKey, APISecret: testSecret, WebhookSecrets: []idx.Secret{testSecret}}
 	client := mustNew(t, cfg)
 	token, secret := testToken, testSecret
 	type holder struct {
