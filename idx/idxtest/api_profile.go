@@ -63,35 +63,6 @@ func (t *tenant) date(at time.Time) any {
 	return at.UTC().Format("2006-01-02T15:04:05." + strings.Repeat("0", digits) + "Z")
 }
 
-// project keeps what the query's fields asks for: "Uid,Email", also in the forms a/b
-// and a(b,c), of which the whole of a is kept.
-func (c *callContext) project(p map[string]any) map[string]any {
-	wanted := c.query.Get("fields")
-	if wanted == "" || wanted == "*" {
-		return p
-	}
-	kept := make(map[string]any)
-	depth := 0
-	for _, field := range strings.FieldsFunc(wanted, func(r rune) bool {
-		switch r {
-		case '(':
-			depth++
-		case ')':
-			depth--
-		}
-		return r == ',' && depth == 0
-	}) {
-		name, _, _ := strings.Cut(field, "/")
-		name, _, _ = strings.Cut(name, "(")
-		for key, value := range p {
-			if strings.EqualFold(key, strings.TrimSpace(name)) {
-				kept[key] = value
-			}
-		}
-	}
-	return kept
-}
-
 func orNull(s string) any {
 	if s == "" {
 		return nil
