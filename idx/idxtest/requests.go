@@ -16,7 +16,20 @@ type Request struct {
 	Key, Secret, Token string
 }
 
+// maxLogged bounds what a server remembers of requests and webhooks: an emulator that
+// runs for days, or under load, must not grow without end.
+const maxLogged = 10_000
+
 type requestLog []*Request
+
+// appendLogged appends entry to log, and drops the oldest one if the log is full.
+func appendLogged[E any](log []*E, entry *E) []*E {
+	if len(log) >= maxLogged {
+		log[0] = nil // the array behind log stays for a while
+		log = log[1:]
+	}
+	return append(log, entry)
+}
 
 // record notes a request, and returns how to note the status of its answer.
 func (s *Server) record(r *http.Request) (status func(int)) {
@@ -47,7 +60,7 @@ func (s *Server) record(r *http.Request) (status func(int)) {
 	}
 	s.logMu.Lock()
 	defer s.logMu.Unlock()
-	s.log = append(s.log, entry)
+	s.log = appendLogged(s.log, entry)
 	return func(status int) {
 		s.logMu.Lock()
 		defer s.logMu.Unlock()
@@ -55,7 +68,7 @@ func (s *Server) record(r *http.Request) (status func(int)) {
 	}
 }
 
-// Requests returns all requests so far, oldest first.
+// Requests returns the requests so far, oldest first: the last 10,000 of them.
 func (s *Server) Requests() []Request {
 	s.logMu.Lock()
 	defer s.logMu.Unlock()
@@ -67,7 +80,7 @@ func (s *Server) Requests() []Request {
 }
 
 // Count returns how many requests there were of a method and a path, such as "GET
-// /identity/v2/auth/account", in any case.
+// /identity/v2/auth/account", in any case, among those that [Server.Requests] returns.
 func (s *Server) Count(request string) int {
 	n := 0
 	for _, entry := range s.Requests() {

@@ -3,6 +3,7 @@ package idxtest_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -55,6 +56,21 @@ func TestRequestsNameCredentials(t *testing.T) {
 		if r := log[0]; r.Method != "GET" || r.Path != "/identity/v2/serverinfo" || r.Status < 200 || r.Key != tt.key || r.Secret != tt.secret || r.Token != tt.token {
 			t.Errorf("%s: got %+v, want key %q, secret %q, token %q", tt.name, r, tt.key, tt.secret, tt.token)
 		}
+	}
+}
+
+func TestRequestsAreBounded(t *testing.T) {
+	srv := idxtest.NewServer(t)
+	handler := srv.Handler()
+	ask := func(path string) { handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil)) }
+	ask("/first")
+	ask("/second")
+	for range 9_999 {
+		ask("/more")
+	}
+	log := srv.Requests()
+	if len(log) != 10_000 || log[0].Path != "/second" || srv.Count("GET /first") != 0 || srv.Count("GET /more") != 9_999 {
+		t.Errorf("got %d requests from %s on, %d to /more; want 10,000 from /second on", len(log), log[0].Path, srv.Count("GET /more"))
 	}
 }
 
