@@ -82,7 +82,8 @@ func (s *Server) call(call apiCall) http.HandlerFunc {
 func (s *Server) locked(c *callContext, call apiCall) ([]byte, *apiError) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := c.checkKey(); err != nil {
+	key := first(c.r.Header.Get("X-LoginRadius-ApiKey"), c.query.Get("apikey"), c.query.Get("key"))
+	if err := checkKey(key); err != nil {
 		return nil, err
 	}
 	answer, err := call(c)
@@ -104,8 +105,7 @@ func writeError(w http.ResponseWriter, err *apiError, legacy bool) {
 
 var guidForm = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
-func (c *callContext) checkKey() *apiError {
-	key := first(c.r.Header.Get("X-LoginRadius-ApiKey"), c.query.Get("apikey"), c.query.Get("key"))
+func checkKey(key string) *apiError {
 	switch {
 	case key == "":
 		return errKeyMissing

@@ -358,9 +358,9 @@ func TestSSO(t *testing.T) {
 	}
 	wantState(nil)
 
-	token := string(srv.IssueToken(idxtest.Ada.Email))
+	token, key := string(srv.IssueToken(idxtest.Ada.Email)), "&apikey="+srv.Config().APIKey
 	for _, name := range []string{"setToken", "setcustomtoken"} {
-		got := b.get("/ssologin/" + name + "?token=" + token).object(t)
+		got := b.get("/ssologin/" + name + "?token=" + token + key).object(t)
 		if got["ok"] != true || got["istokenvalid"] != true {
 			t.Errorf("%s: got %v, want ok, and the token valid", name, got)
 		}
@@ -372,14 +372,76 @@ func TestSSO(t *testing.T) {
 		wantState(nil)
 	}
 	for _, name := range []string{"setSafariToken", "setCustomSafariToken"} {
-		b.get("/ssologin/"+name+"?token="+token+"&callback="+url.QueryEscape(callback)).wantRedirect(t, callback)
+		b.get("/ssologin/"+name+"?token="+token+key+"&callback="+url.QueryEscape(callback)).wantRedirect(t, callback)
 		wantState(token)
 		b.get("/ssologin/logout")
 	}
-	if got := b.get("/ssologin/setToken?token=unknown").object(t); got["istokenvalid"] != false {
+	if got := b.get("/ssologin/setToken?token=unknown" + key).object(t); got["istokenvalid"] != false {
 		t.Errorf("setToken with an unknown token: got %v, want it not valid", got)
 	}
 	wantState(nil)
+}
+
+func TestSSORefuses(t *testing.T) {
+	srv := serverWith(t, func(set *idxtest.Settings) { set.Whitelist = idxtest.WhitelistHost })
+	token := string(srv.IssueToken(idxtest.Ada.Email))
+	key, back := "&apikey="+srv.Config().APIKey, "&callback="+url.QueryEscape("http://localhost:8080/back")
+	for _, tt := range []struct {
+		call, query  string
+		status, code int
+	}{
+		{"setToken", "", 400, 922},
+		{"setCustomToken", "&apikey=" + strangeID, 403, 901},
+		{"setSafariToken", back, 400, 922},
+		{"setSafariToken", back + "&apikey=x", 400, 920},
+		{"setSafariToken", back + "&apikey=" + strangeID, 403, 901},
+		{"setCustomSafariToken", back, 400, 922},
+		{"setSafariToken", key, 403, 908},
+		{"setSafariToken", key + "&callback=", 403, 908},
+		{"setSafariToken", key + "&callback=" + url.QueryEscape("https://evil.example/"), 403, 908},
+		{"setCustomSafariToken", key + "&callback=javascript:0", 403, 908},
+	} {
+		b := newBrowser(t, srv)
+		got := b.get("/ssologin/" + tt.call + "?token=" + token + tt.query)
+		got.wantCode(t, tt.call+" "+tt.query, tt.status, tt.code)
+		if got.location != "" || b.session() != "" {
+			t.Errorf("%s %s: got Location %q, session %q; want neither", tt.call, tt.query, got.location, b.session())
+		}
+	}
+	b := newBrowser(t, srv)
+	b.get("/ssologin/setSafariToken?token="+token+key+back).wantRedirect(t, "http://localhost:8080/back")
+	if b.session() != token {
+		t.Errorf("setSafariToken: got session %q, want %q", b.session(), token)
+	}
+}
+
+func TestForeignFormsAreRefused(t *testing.T) {
+	srv := idxtest.NewServer(t)
+	for _, tt := range []struct {
+		name    string
+		header  http.Header
+		refused bool
+	}{
+		{"other site", http.Header{"Sec-Fetch-Site": {"cross-site"}, "Origin": {"https://evil.example"}}, true},
+		{"other site, old browser", http.Header{"Origin": {"https://evil.example"}}, true},
+		{"sister host", http.Header{"Sec-Fetch-Site": {"same-site"}}, true},
+		{"without origin", http.Header{"Origin": {"null"}}, true},
+		{"own page", http.Header{"Sec-Fetch-Site": {"same-origin"}, "Origin": {srv.URL}}, false},
+		{"own page, old browser", http.Header{"Origin": {srv.URL}}, false},
+		{"no browser", nil, false},
+	} {
+		b := newBrowser(t, srv)
+		form := url.Values{"email": {idxtest.Ada.Email}, "password": {idxtest.Password}}.Encode()
+		for _, address := range []string{page("login"), "/auth?action=login", "/profile.aspx", "/profile"} {
+			got := b.do("POST", address, "application/x-www-form-urlencoded", form, tt.header)
+			if refused := got.status == http.StatusForbidden; refused != tt.refused {
+				t.Errorf("%s: POST %s: got status %d, want it refused: %t", tt.name, address, got.status, tt.refused)
+			}
+		}
+		if signedIn := b.session() != ""; signedIn == tt.refused {
+			t.Errorf("%s: signed in: got %t", tt.name, signedIn)
+		}
+	}
 }
 
 func TestRememberMe(t *testing.T) {
@@ -387,7 +449,7 @@ func TestRememberMe(t *testing.T) {
 	for remember, want := range map[string]bool{"true": true, "": false} {
 		b := newBrowser(t, srv)
 		token := string(srv.IssueToken(idxtest.Ada.Email))
-		b.get("/ssologin/setcustomtoken?token=" + token + "&isrememberme=" + remember)
+		b.get("/ssologin/setcustomtoken?token=" + token + "&isrememberme=" + remember + "&apikey=" + srv.Config().APIKey)
 		info := newAPI(t, srv).get("/identity/v2/auth/access_token?access_token=" + token).object(t)
 		if info["isrememberme"] != want {
 			t.Errorf("isrememberme=%q: got %v, want %t", remember, info["isrememberme"], want)

@@ -11,13 +11,17 @@ import (
 const hubCookie = "lr-session-token"
 
 func (s *Server) routeHub(mux *http.ServeMux) {
+	// A stranger's page must not send the forms: it could log its visitor in as
+	// somebody else, or change the profile.
+	protection := http.NewCrossOriginProtection()
+	form := func(serve http.HandlerFunc) http.Handler { return protection.Handler(serve) }
 	for _, path := range []string{"/auth.aspx", "/auth"} {
 		mux.HandleFunc("GET "+path, s.serveAuth)
-		mux.HandleFunc("POST "+path, s.serveAuthForm)
+		mux.Handle("POST "+path, form(s.serveAuthForm))
 	}
 	for _, path := range []string{"/profile.aspx", "/profile"} {
 		mux.HandleFunc("GET "+path, s.serveProfile)
-		mux.HandleFunc("POST "+path, s.serveProfileForm)
+		mux.Handle("POST "+path, form(s.serveProfileForm))
 	}
 	mux.HandleFunc("GET /ssologin/{call}", s.serveSSO)
 	mux.HandleFunc("GET /_mail", s.serveMails)

@@ -26,14 +26,34 @@ func (s *Server) serveSSO(w http.ResponseWriter, r *http.Request) {
 		clearHubCookie(w)
 		writeJSON(w, map[string]any{"ok": true})
 	case "settoken", "setcustomtoken":
+		if err := checkKey(query.Get("apikey")); err != nil {
+			writeError(w, err, false)
+			return
+		}
 		writeJSON(w, map[string]any{"ok": true, "istokenvalid": s.plant(w, query)})
 	case "setsafaritoken", "setcustomsafaritoken":
+		if err := s.checkSafari(query, s.originOf(r)); err != nil {
+			writeError(w, err, false)
+			return
+		}
 		s.plant(w, query)
 		w.Header()["Location"] = []string{query.Get("callback")}
 		w.WriteHeader(http.StatusFound)
 	default:
 		http.NotFound(w, r)
 	}
+}
+
+// checkSafari checks a call that goes on to its callback, which the tenant's list has
+// to allow, as a return URL. own is the hub's origin.
+func (s *Server) checkSafari(query url.Values, own string) *apiError {
+	if err := checkKey(query.Get("apikey")); err != nil {
+		return err
+	}
+	if back := query.Get("callback"); back == "" || !s.tenant.settings.allows(back, own) {
+		return errParameter
+	}
+	return nil
 }
 
 // plant sets the hub's session to a token that works.
