@@ -28,8 +28,9 @@ type Webhook struct {
 
 	// Profile is the account as the webhook shows it, without its Raw; nil if it
 	// shows none that is readable, and for events about custom objects. It may lack
-	// what [Client.Account] returns, the roles above all, and show the state before
-	// the event: in LoginRadius' samples a deleted account is active and not deleted.
+	// what [Client.Account] returns, the roles above all, and its flags may not fit
+	// the event: in LoginRadius' samples the account that is deleted has IsDeleted
+	// false, and the one that is blocked has it true.
 	Profile *Profile
 }
 
