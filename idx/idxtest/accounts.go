@@ -1,6 +1,10 @@
 package idxtest
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/idxauth/idxauth/idx"
+)
 
 // The rules of logging in and registering, which the hosted page and the API share.
 // Callers hold [Server].mu.
@@ -29,7 +33,9 @@ func (t *tenant) admit(a *account) (*token, *apiError) {
 	case limit > 0 && len(t.live(a.UID)) >= limit:
 		return nil, errSessionLimit
 	}
-	return t.issue(a), nil
+	tok := t.issue(a)
+	t.report(idx.EventLogin, a)
+	return tok, nil
 }
 
 // mayReturn checks the account behind a session of the hub, which sends it on in
@@ -58,6 +64,7 @@ func (t *tenant) register(u User, page string) (a *account, admitted bool, err *
 		return nil, false, errEmailTaken
 	}
 	a = t.addUser(u)
+	t.report(idx.EventRegister, a)
 	if t.settings.Verification != VerificationNone {
 		t.sendMail(a, "Please confirm your e-mail address", page, vtypeVerify, verificationLife)
 	}
@@ -78,6 +85,7 @@ func (t *tenant) verify(vtoken string) (*account, *apiError) {
 		return nil, err
 	}
 	a.EmailVerified, a.modified = true, t.clock.now()
+	t.report(idx.EventEmailVerification, a)
 	return a, nil
 }
 
@@ -91,5 +99,6 @@ func (t *tenant) reset(vtoken, password string) *apiError {
 		return err
 	}
 	a.Password, a.password, a.modified = password, t.clock.now(), t.clock.now()
+	t.report(idx.EventResetPassword, a)
 	return nil
 }

@@ -1,6 +1,10 @@
 package idxtest
 
-import "time"
+import (
+	"time"
+
+	"github.com/idxauth/idxauth/idx"
+)
 
 // Calls in the name of a user, and those that make one: /identity/v2/auth.
 
@@ -31,6 +35,7 @@ func putAccount(c *callContext) (any, *apiError) {
 		}
 	}
 	a.modified = c.clock.now()
+	c.report(idx.EventUpdateProfile, a)
 	return map[string]any{"IsPosted": true, "Data": c.profile(a)}, nil
 }
 

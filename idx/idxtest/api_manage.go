@@ -1,5 +1,7 @@
 package idxtest
 
+import "github.com/idxauth/idxauth/idx"
+
 // Calls of the application with its secret: /identity/v2/manage and /api/v2.
 
 func (c *callContext) account() (*account, *apiError) {
@@ -28,8 +30,8 @@ func findAccount(c *callContext) (any, *apiError) {
 }
 
 // managed is the profile as management calls show it: with the password's hash.
-func (c *callContext) managed(a *account) map[string]any {
-	profile := c.profile(a)
+func (t *tenant) managed(a *account) map[string]any {
+	profile := t.profile(a)
 	profile["Password"] = "pbkdf2:" + uidOf(a.Password) // never the password itself
 	profile["LastPasswordChangeToken"] = uidOf("change " + a.Email)
 	return profile
@@ -43,7 +45,9 @@ func createAccount(c *callContext) (any, *apiError) {
 	if c.users.byEmail[lowerASCII(u.Email)] != nil {
 		return nil, errEmailTaken
 	}
-	return c.managed(c.addUser(u)), nil
+	a := c.addUser(u)
+	c.report(idx.EventRegister, a)
+	return c.managed(a), nil
 }
 
 func deleteAccount(c *callContext) (any, *apiError) {
@@ -52,6 +56,7 @@ func deleteAccount(c *callContext) (any, *apiError) {
 		return nil, err
 	}
 	a.Deleted, a.modified = true, c.clock.now()
+	c.report(idx.EventDeleteAccount, a)
 	return map[string]any{"IsDeleted": true}, nil
 }
 

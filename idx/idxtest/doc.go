@@ -26,6 +26,18 @@
 // [Server.UpdateUser] make and change others. The login page lists them, so that
 // one click signs a person in. In a test, [Server.SignIn] fills in the form.
 //
+// # Webhooks
+//
+// With a [Settings].WebhookURL, the emulator reports what happens, signed with the
+// API secret of [Server.Config]: Login (for [Server.IssueToken] as well), Register,
+// UpdateProfile, EmailVerification, ResetPassword, DeleteAccount; and what
+// [Server.UpdateUser] changes: BlockAccount, DeleteAccount, SetPassword, AssignRoles,
+// UnassignRoles, EmailVerification, InvalidateEmailVerification, UpdatePhoneId,
+// RemovePhoneId, UpdateUid, and UpdateProfile for the rest. [Server.SendWebhook] sends
+// any other. As at LoginRadius, each is sent once, whatever the answer; here one after
+// the other, in the background. [Server.WaitWebhooks] waits for them, and a
+// [WebhookFault] spoils them.
+//
 // # Faithfulness
 //
 // The hub's redirects follow the published default script to the letter: its
@@ -36,7 +48,7 @@
 // LoginRadius does not document is a knob in [Settings]. What goes wrong in
 // production is a [Fault].
 //
-// Not emulated: OpenID Connect, OAuth, webhooks, social login, passwordless
+// Not emulated: OpenID Connect, OAuth, social login, passwordless
 // links, multi-factor authentication, request signing and JSONP.
 //
 // # Limits

@@ -71,3 +71,37 @@ func ExampleServer_IssueToken() {
 	fmt.Println(profile.FullName, profile.Email, profile.Roles)
 	// Output: Ada Lovelace ada@example.com [admin]
 }
+
+func ExampleServer_WaitWebhooks() {
+	srv, err := idxtest.Start("")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	client, err := idx.New(srv.Config())
+	if err != nil {
+		log.Fatal(err)
+	}
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		hook, err := client.ParseWebhook(r)
+		if err != nil {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		fmt.Println(hook.Event, hook.UID == idxtest.Ada.UID)
+	}))
+	defer app.Close()
+	srv.SetWebhook(app.URL)
+
+	srv.UpdateUser(idxtest.Ada.Email, func(u *idxtest.User) { u.Blocked = true })
+	srv.WaitWebhooks()
+	srv.Set(func(set *idxtest.Settings) { set.WebhookFault = idxtest.WebhookForged })
+	srv.SendWebhook(idx.EventDeleteAccount, idxtest.Ada.Email)
+	for _, hook := range srv.WaitWebhooks() {
+		fmt.Println(hook.Event, hook.Status)
+	}
+	// Output:
+	// BlockAccount true
+	// BlockAccount 200
+	// DeleteAccount 401
+}

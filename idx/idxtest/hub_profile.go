@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+
+	"github.com/idxauth/idxauth/idx"
 )
 
 // serveProfile shows the account to its user. Without a session of the hub the
@@ -34,6 +36,7 @@ func (s *Server) serveProfileForm(w http.ResponseWriter, r *http.Request) {
 	a.FirstName, a.LastName = r.PostForm.Get("firstname"), r.PostForm.Get("lastname")
 	a.Company, a.Phone = r.PostForm.Get("company"), r.PostForm.Get("phone")
 	a.modified = s.tenant.clock.now()
+	s.tenant.report(idx.EventUpdateProfile, a)
 	s.showProfile(w, r, a, "Saved.")
 }
 

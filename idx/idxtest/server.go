@@ -53,6 +53,7 @@ type tenant struct {
 	mails    []Mail
 	links    map[string]*link // by vtoken
 	dates    int              // written so far; see date
+	hooks    *webhookQueue    // has a lock of its own
 }
 
 // NewServer starts a server on a free loopback port and closes it when the test
@@ -116,6 +117,7 @@ func newServer(origin string) *Server {
 			users:    newUserTable(),
 			tokens:   newTokenTable(),
 			links:    make(map[string]*link),
+			hooks:    newWebhookQueue(),
 		},
 	}
 	for _, u := range readyUsers() {
@@ -134,10 +136,12 @@ func (s *Server) counted(next http.Handler) http.Handler {
 	})
 }
 
-// Close ends all requests, also those that a [Fault] holds, and returns when
-// nothing of the server runs any more. Closing twice does no harm.
+// Close ends all requests, also those that a [Fault] holds, drops the webhooks that
+// were not delivered, and returns when nothing of the server runs any more. Closing
+// twice does no harm.
 func (s *Server) Close() {
 	s.cancel()
+	s.tenant.hooks.close()
 	s.http.Close()
 	<-s.served
 	s.inFlight.Lock()

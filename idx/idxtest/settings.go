@@ -1,6 +1,9 @@
 package idxtest
 
-import "time"
+import (
+	"net/http"
+	"time"
+)
 
 // Settings are the knobs of the tenant: what an operator configures, and what
 // LoginRadius does not document. Change them with [Server.Set].
@@ -57,6 +60,17 @@ type Settings struct {
 	// SessionLimit is the number of live access tokens that a user may have; a
 	// login beyond it fails with 1338. 0 means no limit.
 	SessionLimit int
+
+	// WebhookURL receives a webhook for each event in the tenant, as the package
+	// comment lists them; if empty, none is sent. At LoginRadius it has to be https.
+	WebhookURL string
+
+	// WebhookTransport carries the webhooks; if nil, one without proxies that trusts
+	// the system's certificates. Redirects are not followed.
+	WebhookTransport http.RoundTripper
+
+	// WebhookFault spoils the webhooks of all events while it is set.
+	WebhookFault WebhookFault
 }
 
 // Verification is the tenant's policy for e-mail addresses.

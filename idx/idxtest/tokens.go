@@ -123,5 +123,8 @@ func (t *tenant) holder(tok *token) (*account, *apiError) {
 func (s *Server) IssueToken(email string) idx.Token {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return idx.Token(s.tenant.issue(s.tenant.mustFind(email)).value)
+	a := s.tenant.mustFind(email)
+	tok := s.tenant.issue(a)
+	s.tenant.report(idx.EventLogin, a)
+	return idx.Token(tok.value)
 }

@@ -128,7 +128,8 @@ func (t *tenant) addUser(u User) *account {
 }
 
 // AddUser adds u, or replaces the account with the same UID, and returns it
-// complete. The UID depends on the e-mail address only, unless u has one.
+// complete. The UID depends on the e-mail address only, unless u has one. No webhook
+// tells of it.
 func (s *Server) AddUser(u User) User {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,20 +137,23 @@ func (s *Server) AddUser(u User) User {
 }
 
 // UpdateUser changes the user with the given e-mail address (or UID), as an
-// administrator could; the user's tokens stay what they are. It panics if there
-// is no such user. change must not call methods of s.
+// administrator could, with a webhook for each kind of change; the user's tokens
+// stay what they are. It panics if there is no such user. change must not call methods of s.
 func (s *Server) UpdateUser(email string, change func(*User)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.tenant.mustFind(email)
 	s.tenant.users.unindex(a)
-	password := a.Password
+	before := a.User.clone()
 	change(&a.User)
 	a.modified = s.tenant.clock.now()
-	if a.Password != password {
+	if a.Password != before.Password {
 		a.password = a.modified
 	}
 	s.tenant.users.index(a)
+	for _, event := range eventsOf(before, a.User) {
+		s.tenant.report(event, a)
+	}
 }
 
 // User returns the user with the given e-mail address (or UID). It panics if
