@@ -199,7 +199,7 @@ type gate struct {
 
 func (g *gate) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		err := next(ctx, cmd)
+		err := g.trips.ProcessHook(next)(ctx, cmd)
 		if after := g.after.Load(); after != nil && cmd.Name() == "get" && g.after.CompareAndSwap(after, nil) {
 			(*after)()
 		}
@@ -216,20 +216,10 @@ func TestFillRacingARevocation(t *testing.T) {
 	client.AddHook(g)
 	here := newManager(t, session.NewRedis(client, &session.RedisOptions{Timeout: 10 * time.Second}), session.Config{})
 	there, _ := node(t, server.Addr, session.Config{})
-	_, marker := signIn(t, there, "marker")
-	redistest.Eventually(t, "the near cache is on", func() bool {
-		mustLoad(t, here, marker)
-		asked := false
-		note := func() { asked = true }
-		g.after.Store(&note)
-		mustLoad(t, here, marker)
-		g.after.Store(nil)
-		return !asked
-	})
 	for i := range 20 {
 		s, r := signIn(t, there, fmt.Sprint("ada", i))
 		m, marker := signIn(t, there, fmt.Sprint("marker", i))
-		mustLoad(t, here, marker)
+		warm(t, here, &g.trips, marker)
 		revoke := func() {
 			there.End(t.Context(), s)
 			there.End(t.Context(), m)

@@ -145,13 +145,16 @@ func (s *redisStore) Load(ctx context.Context, k Key) (Record, error) {
 // when the key expires, too, but only as the answer to a second command.
 const stampLen = 6
 
+// stampGrace lets Redis say first that a record has expired: clocks differ.
+const stampGrace = time.Minute
+
 func stamp(expires time.Time) []byte {
 	var b [8]byte
 	binary.BigEndian.PutUint64(b[:], uint64(expires.UnixMilli()))
 	return b[len(b)-stampLen:]
 }
 
-// record reads the value. One whose time is over is no record, even if somebody has
+// record reads the value. One whose time is long over is no record: somebody has
 // taken the expiry off its key.
 func (f found) record() (Record, error) {
 	if errors.Is(f.err, redis.Nil) {
@@ -166,7 +169,7 @@ func (f found) record() (Record, error) {
 	var b [8]byte
 	copy(b[len(b)-stampLen:], f.value)
 	expires := time.UnixMilli(int64(binary.BigEndian.Uint64(b[:])))
-	if isPast(expires) {
+	if isPast(expires.Add(stampGrace)) {
 		return Record{}, ErrNotFound
 	}
 	return Record{Data: f.value[stampLen:], Expires: expires}, nil

@@ -1,19 +1,22 @@
 package session
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
 	"errors"
+
+	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// A sealed record is a random nonce and the record encrypted with AES-256-GCM. Its
-// key comes from the session token, so a dump of the store opens nothing; its
-// associated data is where it is kept, so a record copied elsewhere does not open.
+// A sealed record is a random nonce and the record encrypted with ChaCha20-Poly1305:
+// each record has a key of its own, and AES-GCM takes longer to get used to a key
+// than to open a record. The key comes from the session token, so a dump of the
+// store opens nothing; the associated data is where the record is kept, so one that
+// is copied elsewhere does not open.
 const (
 	sealVersion  = 1
-	nonceLen     = 12
-	sealOverhead = nonceLen + 16
+	nonceLen     = chacha20poly1305.NonceSize
+	sealOverhead = nonceLen + chacha20poly1305.Overhead
 	maxSealed    = 64 << 10
 	maxPlain     = maxSealed - sealOverhead
 )
@@ -54,13 +57,9 @@ func (key *recordKey) open(space string, n *name, sealed []byte) ([]byte, error)
 }
 
 func (key *recordKey) cipher() cipher.AEAD {
-	block, err := aes.NewCipher(key[:])
+	aead, err := chacha20poly1305.New(key[:])
 	if err != nil {
 		panic(err) // only for a wrong key length
-	}
-	aead, err := cipher.NewGCM(block)
-	if err != nil {
-		panic(err) // only for another block size
 	}
 	return aead
 }

@@ -13,6 +13,7 @@ func TestDependencies(t *testing.T) {
 		"github.com/idxauth/idxauth":    true,
 		"github.com/alexedwards/scs/v2": true,
 		"github.com/redis/go-redis/v9":  true,
+		"golang.org/x/crypto":           true,
 		"golang.org/x/sync":             true,
 		// of go-redis
 		"github.com/cespare/xxhash/v2":  true,
