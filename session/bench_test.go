@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -38,7 +39,7 @@ func BenchmarkLoad(b *testing.B) {
 	b.Run("redis", func(b *testing.B) {
 		server := redistest.Start(b)
 		benchmarkLoad(b, session.NewRedis(server.Client(), nil))
-		b.Run("bare get", func(b *testing.B) { // what any design pays
+		b.Run("plain get", func(b *testing.B) { // what any design pays
 			key := server.Client().Keys(b.Context(), "app:s:*").Val()[0]
 			b.ReportAllocs()
 			for b.Loop() {
@@ -100,12 +101,91 @@ func BenchmarkPut(b *testing.B) {
 	}
 }
 
+// BenchmarkStart is a login, with its cookie, and its write alone, which is of session
+// and index together, next to a plain SET of the same size.
 func BenchmarkStart(b *testing.B) {
-	m := quietManager(b, session.NewRedis(redistest.Start(b).Client(), nil))
-	b.ReportAllocs()
-	for n := 0; b.Loop(); n++ {
-		start(b, m, fmt.Sprint(n%1000))
+	client := redistest.Start(b).Client()
+	store := session.NewRedis(client, nil)
+	m := quietManager(b, store)
+	b.Run("create", func(b *testing.B) {
+		b.ReportAllocs()
+		expires := time.Now().Add(time.Hour).Truncate(time.Second)
+		for n := 0; b.Loop(); n++ {
+			k := session.Key{Space: "app", Tag: "ab", ID: fmt.Sprintf("%016d", n)}
+			r := session.Record{User: fmt.Sprintf("%016d", n%10_000), Data: []byte(principal), Expires: expires, Deadline: expires}
+			if err := store.Create(b.Context(), k, r, 0); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("session", func(b *testing.B) {
+		b.ReportAllocs()
+		for n := 0; b.Loop(); n++ {
+			start(b, m, fmt.Sprint(n%1000))
+		}
+	})
+	b.Run("plain set", func(b *testing.B) {
+		b.ReportAllocs()
+		for n := 0; b.Loop(); n++ {
+			if err := client.Set(b.Context(), fmt.Sprint("plain:", n), principal, time.Hour).Err(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkRevokeUser ends five sessions, next to the two round trips that it would
+// take by hand.
+func BenchmarkRevokeUser(b *testing.B) {
+	client := redistest.Start(b).Client()
+	m := quietManager(b, session.NewRedis(client, nil))
+	for b.Loop() {
+		b.StopTimer()
+		for range 5 {
+			start(b, m, "ada")
+		}
+		b.StartTimer()
+		if n, err := m.RevokeUser(b.Context(), "ada", nil); n != 5 || err != nil {
+			b.Fatal(n, err)
+		}
 	}
+}
+
+// BenchmarkHeapPerSession reports what a session in the near cache takes of the
+// process's memory, with a principal that is its data, 110 bytes.
+func BenchmarkHeapPerSession(b *testing.B) {
+	server := redistest.Start(b)
+	if !server.Real() {
+		b.Skip("redis-server is not installed: the near cache was not measured")
+	}
+	const sessions = 40_000
+	for b.Loop() {
+		m := quietManager(b, session.NewRedis(server.Client(), nil))
+		requests := make([]*http.Request, sessions)
+		for i := range requests {
+			requests[i] = start(b, m, fmt.Sprintf("%032x", i))
+		}
+		mustLoad(b, m, requests[0])
+		redistest.Eventually(b, "the near cache is on", func() bool {
+			mustLoad(b, m, requests[0])
+			before := heap()
+			for _, r := range requests {
+				mustLoad(b, m, r)
+			}
+			used := float64(heap()-before) / sessions
+			b.ReportMetric(used, "B/session")
+			return used > 100
+		})
+		runtime.KeepAlive(m)
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return int64(s.HeapAlloc)
 }
 
 var usedMemory = regexp.MustCompile(`used_memory:(\d+)`)

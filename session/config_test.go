@@ -55,11 +55,17 @@ func TestNewReportsAllProblems(t *testing.T) {
 	}
 }
 
-func TestNewChecksTheRedisClient(t *testing.T) {
-	prompt, err := session.ParseRedisURL("redis://localhost")
+func promptTo(t *testing.T, address string) *redis.UniversalOptions {
+	t.Helper()
+	o, err := session.ParseRedisURL(address)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return o
+}
+
+func TestNewChecksTheRedisClient(t *testing.T) {
+	prompt := promptTo(t, "redis://localhost")
 	addrs := []string{"127.0.0.1:1"}
 	for _, tt := range []struct {
 		name    string
@@ -75,6 +81,10 @@ func TestNewChecksTheRedisClient(t *testing.T) {
 		{"replicas", redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs, ReadOnly: true}), true, true},
 		{"nearest", redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs, RouteByLatency: true}), true, true},
 		{"any", redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs, RouteRandomly: true}), true, true},
+		{"plain text to another host", redis.NewUniversalClient(promptTo(t, "redis://redis.example")), false, true},
+		{"plain text to another address", redis.NewUniversalClient(promptTo(t, "redis://192.0.2.1,192.0.2.2")), false, true},
+		{"TLS to another host", redis.NewUniversalClient(promptTo(t, "rediss://redis.example")), false, false},
+		{"this machine", redis.NewUniversalClient(promptTo(t, "redis://[::1]")), false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			defer tt.client.Close()

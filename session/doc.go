@@ -24,6 +24,50 @@
 // token stand 12 bits of a hash of the user id, which tell Redis Cluster where all of
 // a user's sessions are, so that listing and ending them are one step each.
 //
+// # Near cache
+//
+// Behind [NewRedis], a Manager keeps opened sessions in the memory of the process, so
+// that a request of a session in use asks nobody ([NearCache] bounds it, or switches
+// it off). What may be relied on:
+//
+//   - What an instance of the application changes or ends, it sees at once itself.
+//   - The others see it when Redis has told them: within some milliseconds, one as a
+//     rule.
+//   - None lets in longer than [NearCache].Lease, 2.5 s by default, whatever fails.
+//
+// Why that holds. Redis names every record that is written, deleted, evicted or
+// expires to connections that ask for it (CLIENT TRACKING in broadcasting mode). A
+// Manager has one such stream from each master whose records it keeps. (1) What was
+// read is kept only if no change of it was told of, and the stream was not
+// interrupted, since before the read was sent; so a change is told of before the read,
+// which then sees it, or after, and then ends what is kept. (2) Ten times in a lease a
+// heartbeat goes down the stream, after the server has said that it is the master, and
+// on a cluster that the cluster is whole. A heartbeat that comes back proves that all
+// that had changed when it was sent has arrived, since a connection keeps the order;
+// the lease runs from then. (3) A new stream forgets all that came by the last one.
+// (4) Each session keeps its own limits, and is read again after a minute in any case.
+//
+// What follows for each fault, as long as writes reach Redis at all:
+//
+//	one node dies or restarts   hits go on for the rest of the lease, until the new
+//	                            stream begins; nobody can end a session meanwhile
+//	connection closed           forgotten when the new stream begins, some 30 ms later
+//	packets lost in silence     at most the lease
+//	Sentinel fails over         at most the lease; a write that the old master had not
+//	                            yet passed on is lost, by Redis, and with it a logout
+//	a master of a cluster dies  the same, for its own sessions only
+//	a slot moves                told of as a change; an answer by way of a redirection
+//	                            is not kept
+//	cut off with an old master  until it notices that it is alone (cluster-node-timeout),
+//	                            as without a cache, and then the lease
+//	FLUSHALL, CLIENT KILL       as a closed connection
+//	the process was frozen      its lease is over when it goes on
+//	Redis refuses tracking      nothing is kept; one warning says so
+//
+// While Redis does not answer, a session that is kept stays good for the rest of the
+// lease even if its minute is over: a restart of Redis that takes less than two seconds
+// is not seen by those who are signed in.
+//
 // # Limits
 //
 // A session ends [Config.Absolute] after login and when it was unused for
@@ -42,7 +86,10 @@
 // # The engine
 //
 // Tokens, cookies and the data of a session while it is changed are those of
-// [scs]; its LoadAndSave and its stores are not used.
+// [scs]; its LoadAndSave and its stores are not used. Records are in a compact form
+// of our own, with a version in front: fields that a later release adds are skipped
+// by this one, so that both can run side by side. Values are JSON, so types need not
+// be registered as with gob.
 //
 // [scs]: https://pkg.go.dev/github.com/alexedwards/scs/v2
 package session

@@ -52,6 +52,7 @@ func (m *Manager) Load(r *http.Request) (*Session, error) {
 // read loads and opens the record of the session called n, and lets the near cache
 // have it.
 func (m *Manager) read(ctx context.Context, n *name, key *recordKey) (*Session, error) {
+	m.inspect.Do(func() { m.inspectStore(ctx) })
 	fill := m.near.begin(n)
 	stored, lease, err := m.load(ctx, n)
 	if errors.Is(err, ErrNotFound) {
@@ -78,6 +79,13 @@ func (m *Manager) load(ctx context.Context, n *name) (Record, *lease, error) {
 	}
 	stored, err := m.store.Load(ctx, n.key(m.cfg.Name))
 	return stored, nil, err
+}
+
+// inspectStore is for the first read: [New] does no I/O.
+func (m *Manager) inspectStore(ctx context.Context) {
+	if i, ok := m.store.(inspector); ok {
+		m.work.Go(ctx, backgroundTimeout, func(ctx context.Context) { i.inspect(ctx, m.log) })
+	}
 }
 
 // discard removes a record that cannot be read: tampered with, or of another

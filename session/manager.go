@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
@@ -29,7 +30,13 @@ type Manager struct {
 	watch   *watch // of the near cache; nil: switched off
 	work    *background.Group
 	touches touches
+	inspect sync.Once
 	log     *slog.Logger
+}
+
+// inspector is a store that can look for settings of its server that lose sessions.
+type inspector interface {
+	inspect(ctx context.Context, log *slog.Logger)
 }
 
 // watcher is a store that tells when records change.

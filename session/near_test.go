@@ -398,6 +398,24 @@ func (w *warnings) about(what string) (n int) {
 	return n
 }
 
+// A Redis that gives up sessions when its memory is full is told of once.
+func TestEvictionIsWarnedOf(t *testing.T) {
+	for policy, want := range map[string]int{"noeviction": 0, "allkeys-lru": 1, "volatile-ttl": 1} {
+		server := startRedis(t)
+		server.Client().ConfigSet(t.Context(), "maxmemory", "100mb")
+		server.Client().ConfigSet(t.Context(), "maxmemory-policy", policy)
+		var warnings warnings
+		m := newManager(t, session.NewRedis(server.Client(), nil), session.Config{Logger: slog.New(&warnings)})
+		_, r := signIn(t, m, "ada")
+		mustLoad(t, m, r)
+		mustLoad(t, m, r)
+		m.Close() // waits for who looked
+		if n := warnings.about("noeviction"); n != want {
+			t.Errorf("%s: %d warnings, want %d", policy, n, want)
+		}
+	}
+}
+
 // Close ends the connections of the near cache, and its hits.
 func TestCloseEndsTheNearCache(t *testing.T) {
 	server := startRedis(t)

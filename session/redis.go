@@ -6,9 +6,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
-	"fmt"
-	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,14 +36,21 @@ type RedisOptions struct {
 // client wait behind answers that were given up: [New] logs one warning about it,
 // and [ParseRedisURL] returns better settings. [New] fails for a client that reads
 // from replicas (ReadOnly, RouteByLatency, RouteRandomly): what was revoked would
-// live on there. Redis should not evict keys (maxmemory-policy noeviction): an
-// evicted session is a user signed out, an evicted claim can be made again.
+// live on there. It also warns of a connection to another host without TLS, and the
+// first session that is read looks whether Redis evicts keys: an evicted session is a
+// user signed out, an evicted claim can be made again (maxmemory-policy noeviction).
+//
+// Reads that come while others are under way go together in one pipeline. After two
+// operations in a row that a server did not answer, all others fail at once until it
+// is back, which is asked for every 100 ms while there are requests. A client may
+// repeat what it got no answer to, writes too: each of them is made so that doing it
+// twice is doing it once.
 //
 // With the namespace as Space, records are under Space:s:{tag}:id, the sorted set
 // of a user's sessions under Space:u:{tag}:user, both of them hashes, and claims
 // under Space:n:name. The commands that are sent are EVALSHA, EVAL, GET, SET, DEL and
 // PING, for the near cache also CLIENT ID, CLIENT TRACKING, SUBSCRIBE, ROLE and, on a
-// cluster, CLUSTER INFO. The scripts also call PTTL, EXPIREAT, PEXPIREAT, SETRANGE,
+// cluster, CLUSTER INFO, and once INFO. The scripts also call PTTL, EXPIREAT, PEXPIREAT, SETRANGE,
 // GETRANGE, ZADD, ZREM, ZCARD, ZRANGE, ZREMRANGEBYSCORE and EXISTS.
 func NewRedis(client redis.UniversalClient, opts *RedisOptions) Store {
 	s := &redisStore{client: client, timeout: defaultTimeout}
@@ -70,42 +74,6 @@ type redisStore struct {
 	only         *node    // if the client is not a cluster's
 	nodes        sync.Map // of a cluster: *redis.Client to *node
 	knowsCluster atomic.Bool
-}
-
-// clientSettings is what matters here of the options of a client.
-type clientSettings struct {
-	known        bool
-	readTimeout  time.Duration // 0: none
-	honoursCtx   bool
-	fromReplicas bool
-}
-
-func settingsOf(client redis.UniversalClient) clientSettings {
-	switch c := client.(type) {
-	case *redis.Client:
-		o := c.Options()
-		return clientSettings{true, o.ReadTimeout, o.ContextTimeoutEnabled, false}
-	case *redis.ClusterClient:
-		o := c.Options()
-		return clientSettings{true, o.ReadTimeout, o.ContextTimeoutEnabled, o.ReadOnly || o.RouteByLatency || o.RouteRandomly}
-	}
-	return clientSettings{}
-}
-
-// check tells [New] about the client.
-func (s *redisStore) check(log *slog.Logger) error {
-	var errs []error
-	if strings.ContainsAny(s.prefix, "{}") {
-		errs = append(errs, fmt.Errorf("session: Prefix %q holds a brace", s.prefix))
-	}
-	if s.settings.fromReplicas {
-		errs = append(errs, errors.New("session: the Redis client reads from replicas (ReadOnly, RouteByLatency or RouteRandomly), where revoked sessions live on"))
-	}
-	if o := s.settings; o.known && (!o.honoursCtx || o.readTimeout <= 0 || o.readTimeout > time.Second) {
-		log.Warn("session: the Redis client is set to wait for long while Redis hangs; session.ParseRedisURL returns better settings",
-			"ReadTimeout", o.readTimeout, "ContextTimeoutEnabled", o.honoursCtx)
-	}
-	return errors.Join(errs...)
 }
 
 // within runs op with the store's time limit. A client that ignores the deadlines

@@ -94,7 +94,8 @@ func promptOptions() *redis.UniversalOptions {
 		ContextTimeoutEnabled: true,
 		MaxRetries:            1,
 		PoolSize:              places,
-		PipelinePoolSize:      -1, // sessions are loaded by pipelines: one pool for all
+		MaxActiveConns:        places,
+		PipelinePoolSize:      -1, // sessions are read by pipelines: one pool for all
 		MinIdleConns:          2,
 	}
 }
