@@ -29,6 +29,9 @@ const (
 //	GET       /auth/profile?return_to=          the hosted profile page
 //	GET       /auth/callback                    where the hosted page sends the browser
 //	GET, POST /auth/logout                      end the session; GET asks first
+//
+// With fresh=1 a login is one for [RecentLogin]: the visitor is signed out of the
+// hosted page first, so that it has to ask.
 func (a *Auth) Handler() http.Handler {
 	start := func(action idx.Action) http.Handler { return only(a.serveStart(action), "GET", "HEAD") }
 	routes := map[string]http.Handler{

@@ -14,6 +14,14 @@ import (
 // before the visitor is told.
 const maxRestarts = 3
 
+// What the login route is told by its parameter fresh, in clear. Whoever makes a
+// visitor follow such a link makes his login harder, never easier: the state carries
+// the demand back, and a token that was seen before does not satisfy it.
+const (
+	freshAsked     = "1" // a silent login does not do: sign out of the hosted page first
+	freshSignedOut = "2" // that is done
+)
+
 // login is one to be started.
 type login struct {
 	action  idx.Action // "" is a plain login
@@ -104,7 +112,7 @@ func (a *Auth) startOver(w http.ResponseWriter, r *http.Request, l login) {
 	}
 	back := a.loginPath(l.path)
 	if l.fresh {
-		back += "&fresh=1"
+		back += "&fresh=" + freshSignedOut
 	}
 	if l.attempt > 0 {
 		back += "&attempt=" + strconv.Itoa(l.attempt)
@@ -123,15 +131,19 @@ func (a *Auth) serveStart(action idx.Action) http.HandlerFunc {
 			a.serveProblem(w, r, refuse(LoginRequired, nil))
 			return
 		}
-		// fresh and attempt come from startOver, in clear: they can only make a login
-		// harder.
 		query := r.URL.Query()
-		a.startLogin(w, r, login{
+		fresh := query.Get("fresh")
+		l := login{
 			action:  action,
 			path:    a.returnPathOr(query.Get("return_to")),
-			fresh:   query.Get("fresh") != "",
-			attempt: readAttempt(query.Get("attempt")),
-		})
+			fresh:   fresh != "",
+			attempt: readAttempt(query.Get("attempt")), // in clear, like fresh: it can only make a login harder
+		}
+		if l.fresh && fresh != freshSignedOut {
+			a.startOver(w, r, l)
+			return
+		}
+		a.startLogin(w, r, l)
 	}
 }
 

@@ -56,7 +56,7 @@ type Problem struct {
 	Detail     string        // for visitors
 	Err        error         // for operators; nil if there is no more to say
 	RequestID  string        // the same in the log line
-	LoginPath  string        // where a login starts; "" if a login would not help
+	LoginPath  string        // where a login starts, perhaps with a query; "" if a login would not help
 	LogoutPath string        // where the visitor can sign out to try another account; "" if that would not help
 	RetryAfter time.Duration // 0 if waiting does not help
 }
@@ -173,6 +173,9 @@ func (a *Auth) problem(err error) Problem {
 	switch {
 	case p.Status < 403:
 		p.LoginPath = a.site.mount + "/" + routeLogin
+		if p.Reason == LoginTooOld {
+			p.LoginPath += "?fresh=" + freshAsked // the plain one can be silent, and would not help
+		}
 	case p.Status == 403 && p.Reason != CrossSiteRequest, p.Reason == LogoutUnconfirmed:
 		p.LogoutPath = a.site.mount + "/" + routeLogout
 	}

@@ -24,7 +24,7 @@ func TestFreshLoginByAddressBarIsNone(t *testing.T) {
 		b := a.browser()
 		a.plantHubSession(b, idxtest.Ada)
 		later(10 * time.Minute)
-		got := b.open("/auth/login?fresh=1&return_to=/step-up")
+		got := b.open("/auth/login?fresh=2&return_to=/step-up")
 		if strings.Contains(got.body, "user ") {
 			t.Fatalf("nobody typed a password, and the page is open: %s", got.body)
 		}

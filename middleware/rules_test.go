@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -74,12 +76,46 @@ func TestRecentLogin(t *testing.T) {
 	}
 }
 
+// What is not led to the hosted page is told a login path, and that one must help:
+// the hosted page knows the visitor, and would answer a plain login in silence.
+func TestLoginPathOfAnOldLoginHelps(t *testing.T) {
+	for name, headers := range map[string][]string{
+		"script": {"Sec-Fetch-Mode", "cors", "Sec-Fetch-Dest", "empty", "Accept", "*/*"},
+		"form":   nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			timed(t, func(t *testing.T, a *app) {
+				a.mux.Handle("/transfer", a.auth.Require(middleware.RecentLogin(5*time.Minute))(http.HandlerFunc(a.page)))
+				b := a.browser()
+				b.signIn("/dashboard/", idxtest.Ada)
+				later(6 * time.Minute)
+				got := b.step(b.request("POST", "/transfer", headers...))
+				got.want(t, 401, "login_too_old")
+				path := regexp.MustCompile(`/auth/login[^"]*`).FindString(got.body)
+				login, err := url.Parse(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				query := login.Query()
+				query.Set("return_to", "/dashboard/") // not a page that would ask once more
+				login.RawQuery = query.Encode()
+				at := b.open(login.String())
+				if !strings.HasPrefix(at.at(), a.hub.URL) || at.StatusCode != 200 {
+					t.Fatalf("%s led to %s (%s), want the form of the hosted page", login, at.at(), at.Status)
+				}
+				b.finish(at, idxtest.Ada)
+				b.step(b.request("POST", "/transfer", headers...)).want(t, 200, "user "+idxtest.Ada.Email)
+			})
+		})
+	}
+}
+
 // A hosted page that answers a fresh login in silence is found out by its token.
 func TestFreshLoginWantsANewToken(t *testing.T) {
 	a := newApp(t)
 	b := a.browser()
 	b.signIn("/dashboard/", idxtest.Ada)
-	got := b.open("/auth/login?fresh=1&return_to=/dashboard/") // the hosted page was not signed out
+	got := b.open("/auth/login?fresh=2&return_to=/dashboard/") // the hosted page was not signed out
 	got.want(t, 401, "login_too_old")
 	b.open("/dashboard/").want(t, 200, "user "+idxtest.Ada.Email)
 }
