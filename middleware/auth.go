@@ -40,6 +40,7 @@ type Auth struct {
 	log       *slog.Logger
 
 	rereads      singleflight.Group // one reading of an account per session at a time
+	reading      *background.Group  // its goroutines, of which no request is the owner
 	rereadTried  *recent
 	rereadFailed *recent
 	work         *background.Group
@@ -75,6 +76,7 @@ func New(cfg Config) (*Auth, error) {
 		log:              cfg.Logger,
 		rereadTried:      newRecent(),
 		rereadFailed:     newRecent(),
+		reading:          background.NewGroup(maxReading),
 		work:             background.NewGroup(64),
 		logouts:          background.NewGroup(256),
 	}
@@ -175,9 +177,11 @@ func (a *Auth) Health(ctx context.Context) error {
 	return a.sessions.Ping(ctx)
 }
 
-// Close waits for work in the background: re-reads of accounts, invalidations of
-// tokens, touches of sessions. Call it after [http.Server.Shutdown].
+// Close waits for work in the background to end: invalidations of tokens and touches
+// of sessions are finished, re-reads of accounts and logouts that are tried again are
+// broken off. Call it after [http.Server.Shutdown].
 func (a *Auth) Close() error {
+	a.reading.Cancel()
 	a.logouts.Cancel()
 	a.work.Close()
 	return a.sessions.Close()

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/idxauth/idxauth/idx"
-	"github.com/idxauth/idxauth/internal/background"
 	"github.com/idxauth/idxauth/session"
 )
 
@@ -15,6 +14,7 @@ const (
 	rereadTimeout = 10 * time.Second
 	rereadLease   = 30 * time.Second // longer than the timeout: one process reads at a time
 	rereadPause   = 5 * time.Second  // after a failure that nobody could get round
+	maxReading    = 1024             // accounts at a time: LoginRadius answers 50 calls a second
 )
 
 // current returns s if the copy of the account in it may still be used, or the
@@ -90,7 +90,7 @@ func (a *Auth) rereadLater(ctx context.Context, s *session.Session) {
 		if err != nil || held != nil {
 			return
 		}
-		if _, err := a.reread(ctx, s); err != nil && !isStranger(err) {
+		if _, err := a.reread(ctx, s); err != nil && !isStranger(err) && !errors.Is(err, context.Canceled) {
 			a.log.WarnContext(ctx, "idxauth: account not read again; its last copy stays in use", "reason", reasonOf(err), "error", err)
 		}
 	})
@@ -100,12 +100,11 @@ func (a *Auth) rereadLater(ctx context.Context, s *session.Session) {
 // the session up to date or ends it.
 func (a *Auth) reread(ctx context.Context, s *session.Session) (*session.Session, error) {
 	result := a.rereads.DoChan(s.ID(), func() (fresh any, err error) {
-		err = refuse(ProviderDown, errors.New("panic"))
-		defer background.Recover() // err stands if it was needed
-		// Not one caller's to cancel.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rereadTimeout)
-		defer cancel()
-		fresh, err = a.rereadOnce(ctx, s)
+		err = refuse(ProviderDown, errors.New("reading of the account did not end")) // stands after a panic
+		// Not one caller's to cancel, and Close waits for it.
+		if !a.reading.Do(ctx, rereadTimeout, func(ctx context.Context) { fresh, err = a.rereadOnce(ctx, s) }) {
+			err = refuse(ProviderDown, errors.New("too many accounts are being read, or Auth is closed"))
+		}
 		return fresh, err
 	})
 	select {

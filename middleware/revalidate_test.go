@@ -1,9 +1,11 @@
 package middleware_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -190,6 +192,60 @@ func TestOldCopyIsNotUsed(t *testing.T) {
 			t.Errorf("deleted user gets %s", got.Status)
 		}
 	})
+}
+
+// A re-read belongs to Auth, not to the requests that wait for it: Close ends it, and
+// does not return before.
+func TestCloseEndsRereads(t *testing.T) {
+	p := new(held)
+	timed(t, func(t *testing.T, a *app) {
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Ada)
+		p.hold.Store(true)
+		later(2 * time.Hour)
+		ctx, leave := context.WithCancel(t.Context())
+		go b.client.Do(b.request("GET", "/dashboard/").WithContext(ctx))
+		synctest.Wait()
+		leave() // the only one who waits
+		synctest.Wait()
+		if n := p.inside.Load(); n != 1 {
+			t.Fatalf("%d calls under way, want 1", n)
+		}
+		start := time.Now()
+		a.auth.Close()
+		if n := p.inside.Load(); n != 0 {
+			t.Errorf("%d calls under way after Close", n)
+		}
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("Close took %v", took)
+		}
+	}, func(c *middleware.Config) {
+		client, err := idx.New(c.IDX)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Client = client
+		c.Provider = p
+	})
+}
+
+// held is a hosted login whose API does not answer while hold is set, and takes a
+// little to give a call up.
+type held struct {
+	*idx.Client
+	hold   atomic.Bool
+	inside atomic.Int64
+}
+
+func (p *held) Account(ctx context.Context, uid string) (*idx.Profile, error) {
+	if p.hold.Load() {
+		p.inside.Add(1)
+		defer p.inside.Add(-1)
+		<-ctx.Done()
+		time.Sleep(time.Millisecond)
+		return nil, ctx.Err()
+	}
+	return p.Client.Account(ctx, uid)
 }
 
 func TestSessionOutlivesItsTokenWithoutASecret(t *testing.T) {

@@ -32,6 +32,24 @@ func NewGroup(limit int) *Group {
 // Go runs fn in a goroutine, with the values of ctx but not its end, for at most
 // timeout. It reports false, and runs nothing, if the group is full or closed.
 func (g *Group) Go(ctx context.Context, timeout time.Duration, fn func(context.Context)) bool {
+	if !g.enter() {
+		return false
+	}
+	go g.run(ctx, timeout, fn)
+	return true
+}
+
+// Do is Go in the goroutine of the caller, which is thereby the group's.
+func (g *Group) Do(ctx context.Context, timeout time.Duration, fn func(context.Context)) bool {
+	if !g.enter() {
+		return false
+	}
+	g.run(ctx, timeout, fn)
+	return true
+}
+
+// enter takes a place for one function, which run gives back.
+func (g *Group) enter() bool {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
 	if g.closed {
@@ -39,18 +57,21 @@ func (g *Group) Go(ctx context.Context, timeout time.Duration, fn func(context.C
 	}
 	select {
 	case g.places <- struct{}{}:
+		g.work.Add(1)
+		return true
 	default:
 		return false
 	}
-	g.work.Go(func() {
-		defer func() { <-g.places }()
-		defer Recover()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
-		defer cancel()
-		defer context.AfterFunc(g.life, cancel)()
-		fn(ctx)
-	})
-	return true
+}
+
+func (g *Group) run(ctx context.Context, timeout time.Duration, fn func(context.Context)) {
+	defer g.work.Done()
+	defer func() { <-g.places }()
+	defer Recover()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	defer cancel()
+	defer context.AfterFunc(g.life, cancel)()
+	fn(ctx)
 }
 
 // Recover, deferred, keeps a panic outside of any request from ending the process, as

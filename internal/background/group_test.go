@@ -48,6 +48,30 @@ func TestCancelEndsTheWork(t *testing.T) {
 	})
 }
 
+// What a goroutine of somebody else does for the group is waited for like the rest.
+func TestDoIsTheGroupsWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := background.NewGroup(1)
+		started, ended := make(chan struct{}), false
+		go g.Do(t.Context(), time.Hour, func(ctx context.Context) {
+			close(started)
+			<-ctx.Done()
+			ended = true
+		})
+		<-started
+		if g.Do(t.Context(), time.Second, func(context.Context) {}) {
+			t.Error("a full group did more work")
+		}
+		g.Cancel()
+		if !ended {
+			t.Error("Cancel did not wait")
+		}
+		if g.Do(t.Context(), time.Second, func(context.Context) {}) {
+			t.Error("a closed group did work")
+		}
+	})
+}
+
 func TestPanicEndsTheWorkAndNothingElse(t *testing.T) {
 	g := background.NewGroup(1)
 	g.Go(t.Context(), time.Hour, func(context.Context) { panic("hook") })
