@@ -77,11 +77,18 @@ type Config struct {
 	Landing string
 
 	// Revalidate is how often the account of a session is read again, in the
-	// background of a request; default 5 minutes, negative: never.
+	// background of a request; default 5 minutes, negative: never. So an account that
+	// was blocked is out one request after that.
 	Revalidate time.Duration
 
-	// StaleFor is how much longer the last copy is good if the API gives no
-	// answer; default 30 minutes. Then requests get 503 until it does.
+	// StaleFor is how long the last copy stays good when the API gives no answer;
+	// default 30 minutes, negative: not at all. It counts from the session's first
+	// failed re-read, in whichever process, until one succeeds. After it requests get
+	// 503, which signs nobody out, until the API answers.
+	//
+	// Somebody who was away for longer than Revalidate and StaleFor together is let in
+	// on a fresh copy: that request waits for the API, 10 seconds at most. If the API
+	// fails just then, it is the first failure: the last copy is good for StaleFor more.
 	StaleFor time.Duration
 
 	// RequireLiveToken sends visitors through the hosted page again when their

@@ -2,6 +2,7 @@ package middleware_test
 
 import (
 	"bytes"
+	"cmp"
 	"io"
 	"log/slog"
 	"net"
@@ -66,13 +67,20 @@ func newTimedApp(t *testing.T, hub *idxtest.Server, change ...func(*middleware.C
 // inProcess answers requests by calling the handler of their host.
 type inProcess map[string]http.Handler
 
-func (hosts inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
+func (hosts inProcess) RoundTrip(req *http.Request) (resp *http.Response, err error) {
+	defer func() { // as servers and connections do
+		if broken := recover(); broken == http.ErrAbortHandler {
+			resp, err = nil, cmp.Or(req.Context().Err(), io.ErrUnexpectedEOF)
+		} else if broken != nil {
+			panic(broken)
+		}
+	}()
 	r := httptest.NewRequestWithContext(req.Context(), req.Method, req.URL.String(), req.Body)
 	r.Header = req.Header.Clone()
 	r.RequestURI = req.URL.RequestURI()
 	w := httptest.NewRecorder()
 	hosts[req.URL.Host].ServeHTTP(w, r)
-	resp := w.Result()
+	resp = w.Result()
 	resp.Request = req
 	return resp, nil
 }

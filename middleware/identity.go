@@ -30,6 +30,7 @@ type private struct {
 	token        idx.Token
 	tokenExpires time.Time // zero: unknown
 	checked      time.Time // when the account was last read
+	failedAt     time.Time // when reading it again first failed since then; zero: it did not
 }
 
 // AccessToken returns the user's access token, for calls to LoginRadius in the

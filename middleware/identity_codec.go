@@ -27,10 +27,10 @@ func (u *Identity) texts() [21]*string {
 	}
 }
 
-func (u *Identity) times() [7]*time.Time {
+func (u *Identity) times() [8]*time.Time {
 	return [...]*time.Time{
 		&u.CreatedAt, &u.ModifiedAt, &u.LastLoginAt, &u.PasswordChangedAt,
-		&u.AuthTime, &u.private.tokenExpires, &u.private.checked,
+		&u.AuthTime, &u.private.tokenExpires, &u.private.checked, &u.private.failedAt,
 	}
 }
 

@@ -18,8 +18,8 @@ const (
 )
 
 // current returns s if the copy of the account in it may still be used, or the
-// session with a newer copy. A copy older than Revalidate is used while it is
-// renewed in the background; one older than StaleFor on top of that is not.
+// session with a newer copy. A copy that is due is used while it is renewed in the
+// background; one that nobody used for long is renewed first.
 func (a *Auth) current(ctx context.Context, s *session.Session) (*session.Session, error) {
 	user, ok := s.Principal().(*Identity)
 	if !ok {
@@ -35,7 +35,7 @@ func (a *Auth) current(ctx context.Context, s *session.Session) (*session.Sessio
 		}
 		return s, nil
 	}
-	if age < a.revalidate+a.staleFor {
+	if a.bridges(user) {
 		a.rereadLater(ctx, s)
 		return s, nil
 	}
@@ -44,10 +44,29 @@ func (a *Auth) current(ctx context.Context, s *session.Session) (*session.Sessio
 		return nil, refuse(ProviderDown, errors.New("the account could not be read a moment ago"))
 	}
 	fresh, err := a.reread(ctx, s)
-	if err != nil && !isStranger(err) && ctx.Err() == nil {
-		a.rereadFailed.first(s.ID(), time.Now(), rereadPause)
+	if err == nil || isStranger(err) || ctx.Err() != nil {
+		return fresh, err
 	}
-	return fresh, err
+	if fresh != nil {
+		if user, ok := fresh.Principal().(*Identity); ok && a.bridges(user) {
+			return fresh, nil // the first failure: from now on for StaleFor
+		}
+	}
+	a.rereadFailed.first(s.ID(), time.Now(), rereadPause)
+	return nil, err
+}
+
+// bridges reports whether a copy that is due may be used until there is a newer one.
+// StaleFor is for an API that fails, so it counts from the first failure. Until one is
+// known it bounds what a single request gets to see after a long absence.
+//
+// The failure is noted in the session and not in this process: one that is restarted,
+// or a neighbour, does not begin to count anew.
+func (a *Auth) bridges(user *Identity) bool {
+	if failed := user.private.failedAt; !failed.IsZero() {
+		return time.Since(failed) < a.staleFor
+	}
+	return time.Since(user.private.checked) < a.revalidate+a.staleFor
 }
 
 // canReread reports whether the account can still be read: with an API secret
@@ -97,12 +116,17 @@ func (a *Auth) rereadLater(ctx context.Context, s *session.Session) {
 }
 
 // reread reads the account of s, once for all that ask at the same time, and brings
-// the session up to date or ends it.
+// the session up to date or ends it. With an error that leaves the copy as it was, it
+// returns the session in which that is noted.
 func (a *Auth) reread(ctx context.Context, s *session.Session) (*session.Session, error) {
 	result := a.rereads.DoChan(s.ID(), func() (fresh any, err error) {
 		err = refuse(ProviderDown, errors.New("reading of the account did not end")) // stands after a panic
 		// Not one caller's to cancel, and Close waits for it.
-		if !a.reading.Do(ctx, rereadTimeout, func(ctx context.Context) { fresh, err = a.rereadOnce(ctx, s) }) {
+		if !a.reading.Do(ctx, rereadTimeout, func(ctx context.Context) {
+			if fresh, err = a.rereadOnce(ctx, s); isProviderTrouble(err) && !errors.Is(ctx.Err(), context.Canceled) {
+				fresh, err = a.noteFailure(ctx, s, err)
+			}
+		}) {
 			err = refuse(ProviderDown, errors.New("too many accounts are being read, or Auth is closed"))
 		}
 		return fresh, err
@@ -111,11 +135,33 @@ func (a *Auth) reread(ctx context.Context, s *session.Session) (*session.Session
 	case <-ctx.Done():
 		return nil, refuse(ProviderDown, ctx.Err())
 	case r := <-result:
-		if r.Err != nil {
-			return nil, r.Err
-		}
-		return r.Val.(*session.Session), nil
+		s, _ := r.Val.(*session.Session)
+		return s, r.Err
 	}
+}
+
+func isProviderTrouble(err error) bool {
+	reason := reasonOf(err)
+	return err != nil && (reason == ProviderDown || reason == ProviderSettings)
+}
+
+// noteFailure notes in s that its copy has begun to outlive its time because of
+// trouble, which it returns. What cannot be noted must not count for ever, so then it
+// returns that error and no session.
+func (a *Auth) noteFailure(ctx context.Context, s *session.Session, trouble error) (*session.Session, error) {
+	s, err := a.change(ctx, s, func(old *Identity) *Identity {
+		if !old.private.failedAt.IsZero() {
+			return old
+		}
+		user, private := *old, *old.private
+		private.failedAt = time.Now()
+		user.private = &private
+		return &user
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, trouble
 }
 
 func (a *Auth) rereadOnce(ctx context.Context, s *session.Session) (*session.Session, error) {
@@ -171,7 +217,7 @@ func (a *Auth) tokenHasExpired(user *Identity) bool {
 func (a *Auth) renew(ctx context.Context, s *session.Session, profile *idx.Profile) (*session.Session, error) {
 	return a.change(ctx, s, func(old *Identity) *Identity {
 		private := *old.private
-		private.checked = time.Now()
+		private.checked, private.failedAt = time.Now(), time.Time{}
 		user := newIdentity(profile, &private)
 		user.AuthTime = old.AuthTime
 		return user

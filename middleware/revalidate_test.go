@@ -181,6 +181,91 @@ func TestAPIOutageKeepsEverybodyInForStaleFor(t *testing.T) {
 	}
 }
 
+// To have been away is not to be stale: the outage counts from the first failure that
+// the session met, in all processes together.
+func TestOutageMetAfterAnAbsence(t *testing.T) {
+	store := newStore()
+	withStore := func(c *middleware.Config) { c.Store = store }
+	timed(t, func(t *testing.T, a *app) {
+		other := newTimedApp(t, a.hub, withStore)
+		defer other.auth.Close()
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Ada)
+		later(3 * time.Hour)
+		a.hub.SetFault(idxtest.Fault{Kind: idxtest.ServerError})
+		for minute := range 30 {
+			app := []*app{a, other}[minute%2]
+			app.servePageAs(b).want(t, 200, "user")
+			later(time.Minute)
+		}
+		for _, app := range []*app{a, other} {
+			app.servePageAs(b).want(t, 503, "provider_unavailable")
+		}
+		// A process that has just been started knows it too.
+		third := newTimedApp(t, a.hub, withStore)
+		defer third.auth.Close()
+		third.servePageAs(b).want(t, 503, "provider_unavailable")
+
+		a.hub.ClearFault()
+		later(5 * time.Second)
+		a.servePageAs(b).want(t, 200, "user")
+		later(3 * time.Hour) // the next outage is another one
+		a.hub.SetFault(idxtest.Fault{Kind: idxtest.ServerError})
+		for range 29 {
+			a.servePageAs(b).want(t, 200, "user")
+			later(time.Minute)
+		}
+	}, withStore)
+}
+
+// The first request of an outage waits for the API, those after it do not.
+func TestOneRequestWaitsForTheAPIAfterAnAbsence(t *testing.T) {
+	timed(t, func(t *testing.T, a *app) {
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Ada)
+		later(3 * time.Hour)
+		a.hub.SetFault(idxtest.Fault{Kind: idxtest.SlowHeaders, Delay: time.Hour})
+		for i := range 10 {
+			start := time.Now()
+			b.open("/dashboard/").want(t, 200, "user")
+			if took := time.Since(start); i == 0 && took > 10*time.Second || i > 0 && took > 0 {
+				t.Errorf("request %d took %v", i, took)
+			}
+			later(time.Minute)
+		}
+	})
+}
+
+// While the API answers, nobody is let in on the copy of before, outage or not.
+func TestBlockedDuringAnOutage(t *testing.T) {
+	timed(t, func(t *testing.T, a *app) {
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Ada)
+		later(3 * time.Hour)
+		a.hub.SetFault(idxtest.Fault{Kind: idxtest.ServerError})
+		b.open("/dashboard/").want(t, 200, "user")
+		a.hub.UpdateUser(idxtest.Ada.Email, func(u *idxtest.User) { u.Blocked = true })
+		a.hub.ClearFault()
+		later(time.Minute)
+		b.step(b.request("GET", "/dashboard/")) // causes the re-read
+		later(0)
+		b.step(b.request("GET", "/dashboard/")).want(t, 302, "")
+	})
+}
+
+func TestNoStaleness(t *testing.T) {
+	timed(t, func(t *testing.T, a *app) {
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Ada)
+		later(6 * time.Minute)
+		a.hub.SetFault(idxtest.Fault{Kind: idxtest.ServerError})
+		b.step(b.request("GET", "/dashboard/")).want(t, 503, "provider_unavailable")
+		a.hub.ClearFault()
+		later(5 * time.Second)
+		b.open("/dashboard/").want(t, 200, "user")
+	}, func(c *middleware.Config) { c.StaleFor = -1 })
+}
+
 // Somebody who comes back after hours is let in on a fresh copy only.
 func TestOldCopyIsNotUsed(t *testing.T) {
 	timed(t, func(t *testing.T, a *app) {
