@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -40,7 +41,7 @@ func (a *Auth) Protect(next func(w http.ResponseWriter, r *http.Request, user *I
 // require decides who gets in.
 func (a *Auth) require(next http.Handler, rules []Rule) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r, err := a.identify(r)
+		r, err := a.identify(r, a.current)
 		if err != nil {
 			a.turnAway(w, r, err)
 			return
@@ -55,10 +56,12 @@ func (a *Auth) require(next http.Handler, rules []Rule) http.Handler {
 }
 
 // LoadUser lets everybody through; [User] is nil for strangers, and for everybody
-// while the store does not answer.
+// while the store does not answer. Public pages never wait for LoginRadius: somebody
+// whose copy of the account is too old to be used ([Config].StaleFor) is a stranger to
+// them until it has been read again, in the background of the first such request.
 func (a *Auth) LoadUser(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r, err := a.identify(r)
+		r, err := a.identify(r, a.usableOrLater)
 		switch {
 		case err == nil:
 			markUserPage(w.Header())
@@ -76,9 +79,9 @@ func (a *Auth) LoadUser(next http.Handler) http.Handler {
 	})
 }
 
-// identify returns r with its user in the context. The error is
-// [session.ErrNotFound] for strangers; with any other, nobody knows.
-func (a *Auth) identify(r *http.Request) (*http.Request, error) {
+// identify returns r with its user in the context, if the session is one that usable
+// takes. The error is [session.ErrNotFound] for strangers; with any other, nobody knows.
+func (a *Auth) identify(r *http.Request, usable func(context.Context, *session.Session) (*session.Session, error)) (*http.Request, error) {
 	ctx := r.Context()
 	if s := session.FromContext(ctx); s != nil && (s.Manager() == a.sessions || s.Manager() == nil) && User(ctx) != nil {
 		return r, nil // an outer wrapper, or WithUser in a test, has done it
@@ -87,7 +90,7 @@ func (a *Auth) identify(r *http.Request) (*http.Request, error) {
 	if err != nil {
 		return r, err
 	}
-	if s, err = a.current(ctx, s); err != nil {
+	if s, err = usable(ctx, s); err != nil {
 		return r, err
 	}
 	return r.WithContext(session.NewContext(ctx, s)), nil

@@ -17,10 +17,13 @@ const (
 	maxReading    = 1024             // accounts at a time: LoginRadius answers 50 calls a second
 )
 
-// current returns s if the copy of the account in it may still be used, or the
-// session with a newer copy. A copy that is due is used while it is renewed in the
-// background; one that nobody used for long is renewed first.
-func (a *Auth) current(ctx context.Context, s *session.Session) (*session.Session, error) {
+// errOverdue is, until the account has been read again, the error of a session whose
+// copy nobody used for long.
+var errOverdue = fmt.Errorf("%w: the account has to be read again first", session.ErrNotFound)
+
+// usable returns s if the copy of the account in it may be used. A copy that is due may,
+// while it is renewed in the background; one that is overdue may not.
+func (a *Auth) usable(ctx context.Context, s *session.Session) (*session.Session, error) {
 	user, ok := s.Principal().(*Identity)
 	if !ok {
 		return nil, session.ErrNotFound
@@ -38,6 +41,24 @@ func (a *Auth) current(ctx context.Context, s *session.Session) (*session.Sessio
 	if a.bridges(user) {
 		a.rereadLater(ctx, s)
 		return s, nil
+	}
+	return nil, errOverdue
+}
+
+// usableOrLater is for pages that wait for no API: an overdue copy is renewed in the
+// background, for the next of them.
+func (a *Auth) usableOrLater(ctx context.Context, s *session.Session) (*session.Session, error) {
+	usable, err := a.usable(ctx, s)
+	if errors.Is(err, errOverdue) {
+		a.rereadLater(ctx, s)
+	}
+	return usable, err
+}
+
+// current is for pages that need to know: an overdue copy is renewed first.
+func (a *Auth) current(ctx context.Context, s *session.Session) (*session.Session, error) {
+	if usable, err := a.usable(ctx, s); !errors.Is(err, errOverdue) {
+		return usable, err
 	}
 	// Nobody waits for an API that has just failed to answer for this session.
 	if a.rereadFailed.seen(s.ID(), time.Now(), rereadPause) {

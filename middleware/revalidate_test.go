@@ -236,6 +236,36 @@ func TestOneRequestWaitsForTheAPIAfterAnAbsence(t *testing.T) {
 	})
 }
 
+// A public page waits for no API, and shows nobody on a copy that is too old.
+func TestPublicPagesNeverWait(t *testing.T) {
+	timed(t, func(t *testing.T, a *app) {
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Ada)
+		later(3 * time.Hour)
+		a.hub.SetFault(idxtest.Fault{Kind: idxtest.SlowHeaders, Delay: 2 * time.Second})
+		before := len(a.hub.Requests())
+		start := time.Now()
+		for range 5 {
+			b.open("/").want(t, 200, "stranger")
+		}
+		if took := time.Since(start); took > 0 {
+			t.Errorf("5 public pages took %v", took)
+		}
+		later(3 * time.Second)
+		b.open("/").want(t, 200, "user "+idxtest.Ada.Email)
+		if n := len(a.hub.Requests()) - before; n != 1 {
+			t.Errorf("6 public pages made %d calls", n)
+		}
+
+		later(3 * time.Hour)
+		a.hub.UpdateUser(idxtest.Ada.Email, func(u *idxtest.User) { u.Blocked = true })
+		b.open("/").want(t, 200, "stranger")
+		later(3 * time.Second)
+		b.open("/").want(t, 200, "stranger")
+		b.step(b.request("GET", "/dashboard/")).want(t, 302, "")
+	})
+}
+
 // While the API answers, nobody is let in on the copy of before, outage or not.
 func TestBlockedDuringAnOutage(t *testing.T) {
 	timed(t, func(t *testing.T, a *app) {
