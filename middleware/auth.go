@@ -37,7 +37,7 @@ type Auth struct {
 	hooks     Hooks
 	errorPage func(http.ResponseWriter, *http.Request, Problem)
 	csp       []string
-	log       *slog.Logger
+	log       *limitedLog
 
 	rereads      singleflight.Group // one reading of an account per session at a time
 	reading      *background.Group  // its goroutines, of which no request is the owner
@@ -73,7 +73,7 @@ func New(cfg Config) (*Auth, error) {
 		requireLiveToken: cfg.RequireLiveToken,
 		hooks:            cfg.Hooks,
 		errorPage:        cfg.ErrorPage,
-		log:              cfg.Logger,
+		log:              newLimitedLog(cfg.Logger),
 		rereadTried:      newRecent(),
 		rereadFailed:     newRecent(),
 		reading:          background.NewGroup(maxReading),

@@ -104,7 +104,10 @@ type Config struct {
 	// p.Status unless the function writes another one. Cache headers are set.
 	ErrorPage func(w http.ResponseWriter, r *http.Request, p Problem)
 
-	Logger *slog.Logger // if nil, slog.Default()
+	// Logger gets one line for each refusal and fault; if nil, slog.Default(). Of
+	// those at slog.LevelWarn and above it gets one a second of each reason; the next
+	// one says how many were suppressed. Hooks see them all.
+	Logger *slog.Logger
 }
 
 // Hooks are called at the turns of a session's life. All are optional.

@@ -25,7 +25,8 @@
 //
 // Every refusal has a stable code ([Reason]): on the page, in the member code of the
 // application/problem+json body, in the one log line, in the hooks. The constants say
-// what an operator does about each. Refusals at the callback do not end there: the
+// what an operator does about each. Of many refusals at once the log names one a second
+// of each code, and how many were left out. Refusals at the callback do not end there: the
 // login starts over, at most three times, and then the page names the reason.
 //
 // # What a login remembers

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -105,11 +106,11 @@ func (a *Auth) invalidate(ctx context.Context, user *Identity) {
 	}
 	started := a.work.Go(ctx, invalidateTimeout, func(ctx context.Context) {
 		if err := a.provider.Invalidate(ctx, user.AccessToken()); err != nil {
-			a.log.WarnContext(ctx, "idxauth: access token not invalidated; it expires by itself", "error", err)
+			a.log.limited(ctx, slog.LevelWarn, "idxauth: access token not invalidated; it expires by itself", "", slog.Any("error", err))
 		}
 	})
 	if !started {
-		a.log.WarnContext(ctx, "idxauth: access token not invalidated: too much work in the background; it expires by itself")
+		a.log.limited(ctx, slog.LevelWarn, "idxauth: access token not invalidated: too much work in the background; it expires by itself", "")
 	}
 }
 
@@ -121,7 +122,7 @@ func (a *Auth) keepEnding(ctx context.Context, cookies []string) {
 	for {
 		select {
 		case <-r.Context().Done():
-			a.log.ErrorContext(r.Context(), "idxauth: a session could not be ended at logout; it lasts until its own limits")
+			a.log.limited(r.Context(), slog.LevelError, "idxauth: a session could not be ended at logout; it lasts until its own limits", "")
 			return
 		case <-tick.C:
 			if a.endSession(r) == nil {

@@ -55,7 +55,7 @@ type Problem struct {
 	Title      string        // for visitors
 	Detail     string        // for visitors
 	Err        error         // for operators; nil if there is no more to say
-	RequestID  string        // the same in the log line
+	RequestID  string        // the same in the log line, which is left out if there are too many of the reason
 	LoginPath  string        // where a login starts, perhaps with a query; "" if a login would not help
 	LogoutPath string        // where the visitor can sign out to try another account; "" if that would not help
 	RetryAfter time.Duration // 0 if waiting does not help
@@ -208,8 +208,8 @@ func (a *Auth) serveProblem(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// report writes the one log line of a refusal and calls the hook. The address is
-// logged without its query, which can hold a token.
+// report writes the one log line of a refusal, unless there are too many of its reason,
+// and calls the hook. The address is logged without its query, which can hold a token.
 func (a *Auth) report(r *http.Request, p Problem) {
 	level := slog.LevelWarn
 	switch {
@@ -223,13 +223,10 @@ func (a *Auth) report(r *http.Request, p Problem) {
 		level = slog.LevelDebug // everyday
 	}
 	ctx := r.Context()
-	if a.log.Enabled(ctx, level) {
-		a.log.LogAttrs(ctx, level, "idxauth: request refused",
-			slog.String("reason", string(p.Reason)), slog.Int("status", p.Status),
-			slog.String("request_id", p.RequestID),
-			slog.String("method", r.Method), slog.String("path", r.URL.Path),
-			slog.Any("error", p.Err))
-	}
+	a.log.limited(ctx, level, "idxauth: request refused", p.Reason,
+		slog.Int("status", p.Status), slog.String("request_id", p.RequestID),
+		slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.Any("error", p.Err))
 	a.runHook(ctx, p)
 }
 

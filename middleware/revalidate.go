@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/idxauth/idxauth/idx"
@@ -131,7 +132,7 @@ func (a *Auth) rereadLater(ctx context.Context, s *session.Session) {
 			return
 		}
 		if _, err := a.reread(ctx, s); err != nil && !isStranger(err) && !errors.Is(err, context.Canceled) {
-			a.log.WarnContext(ctx, "idxauth: account not read again; its last copy stays in use", "reason", reasonOf(err), "error", err)
+			a.log.limited(ctx, slog.LevelWarn, "idxauth: account not read again; its last copy stays in use", reasonOf(err), slog.Any("error", err))
 		}
 	})
 }
