@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -27,7 +28,7 @@ type Auth struct {
 	provider Provider
 	accounts accountReader // nil if accounts can be read by their tokens only
 	sessions *session.Manager
-	states   stateSealer
+	states   *stateSealer // a pointer, which fmt does not follow: it has a key
 	csrf     *http.CrossOriginProtection
 
 	revalidate       time.Duration
@@ -92,6 +93,15 @@ func New(cfg Config) (*Auth, error) {
 	a.csp = []string{pagePolicy(hub)}
 	a.states = newStateSealer(place.realm(hub), string(cfg.IDX.APISecret), cfg.IDX.APIKey)
 	return a, nil
+}
+
+// Format prints the address of the application, whatever the verb: an Auth holds keys.
+func (a *Auth) Format(f fmt.State, _ rune) {
+	if a == nil {
+		io.WriteString(f, "middleware.Auth(nil)")
+		return
+	}
+	fmt.Fprintf(f, "middleware.Auth(%s%s)", a.site.origin, a.site.base)
 }
 
 // Must returns a, or panics if err is not nil. It is for main, around [New].

@@ -1,7 +1,9 @@
 package middleware_test
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -165,16 +167,28 @@ func TestFromEnv(t *testing.T) {
 	}
 }
 
-// Nothing that a program can print by accident shows a secret.
+// Nothing that a program can print by accident shows a secret, or a key that was
+// derived from one.
 func TestNothingPrintsSecrets(t *testing.T) {
 	cfg := validConfig()
 	auth := middleware.Must(middleware.New(cfg))
 	defer auth.Close()
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+	var structured bytes.Buffer
+	for _, handler := range []slog.Handler{slog.NewTextHandler(&structured, nil), slog.NewJSONHandler(&structured, nil)} {
+		slog.New(handler).Info("started", "auth", auth, "config", cfg.IDX)
+	}
+	texts := map[string]string{"slog": structured.String()}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%o"} {
 		for _, value := range []any{cfg, &cfg, auth, *validIdentity(t)} {
-			if text := fmt.Sprintf(verb, value); strings.Contains(text, "top-secret-value") || strings.Contains(text, fmt.Sprintf("%x", "top-secret-value")) {
-				t.Errorf("%s of a %T shows the secret", verb, value)
-			}
+			texts[fmt.Sprintf("%s of a %T", verb, value)] = fmt.Sprintf(verb, value)
+		}
+		if got := fmt.Sprintf(verb, auth); got != "middleware.Auth(https://app.example)" {
+			t.Errorf("%s of an Auth = %.200q", verb, got)
+		}
+	}
+	for what, text := range texts {
+		if strings.Contains(text, "top-secret-value") || strings.Contains(text, fmt.Sprintf("%x", "top-secret-value")) {
+			t.Errorf("%s shows the secret: %.200s", what, text)
 		}
 	}
 }

@@ -61,7 +61,7 @@ type stateSealer struct {
 	key   []byte
 }
 
-func newStateSealer(realm, apiSecret, apiKey string) stateSealer {
+func newStateSealer(realm, apiSecret, apiKey string) *stateSealer {
 	secret := apiSecret
 	if secret == "" {
 		secret = apiKey
@@ -70,7 +70,7 @@ func newStateSealer(realm, apiSecret, apiKey string) stateSealer {
 	if err != nil {
 		panic(err) // a length that SHA-256 cannot give; ours is constant
 	}
-	return stateSealer{realm: []byte(realm), key: key}
+	return &stateSealer{realm: []byte(realm), key: key}
 }
 
 // seal returns st, signed for b.

@@ -21,7 +21,7 @@ func TestStatesAreBelievedOnlyIf(t *testing.T) {
 
 	for _, tt := range []struct {
 		name   string
-		sealer stateSealer
+		sealer *stateSealer
 		b      *binding
 		value  string
 		now    time.Time
