@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -65,8 +66,9 @@ type Config struct {
 
 	// BaseURL is the public address of the application, such as
 	// https://www.example.com or https://www.example.com/shop. https, or http on
-	// a loopback host. Every URL this package builds starts with it; no request
-	// header has a say.
+	// a loopback host, written as in a browser's address bar: in lower case, without
+	// the usual port. Every URL this package builds starts with it; no request header
+	// has a say.
 	BaseURL string
 
 	// Path is where [Auth.Handler] is mounted below BaseURL; default /auth.
@@ -173,12 +175,16 @@ func parseBaseURL(raw string) (*url.URL, error) {
 		return nil, errors.New("middleware: BaseURL is not a URL: want the application's public address, such as https://www.example.com")
 	case u.User != nil:
 		return nil, errors.New("middleware: BaseURL holds a user name: remove it")
-	case u.Scheme != "https" && u.Scheme != "http", u.Hostname() == "", u.Opaque != "":
-		return fail("want scheme and host")
+	case u.Scheme != "https" && u.Scheme != "http", u.Hostname() == "", u.Opaque != "", !strings.HasPrefix(raw, u.Scheme):
+		return fail("want scheme and host, in lower case")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Contains(raw, "#"):
 		return fail("want neither query nor fragment")
 	case strings.ToLower(u.Host) != u.Host || !isPlainHost(u.Hostname()):
-		return fail("want a host name in lower case, without special characters")
+		return fail("want a host name in lower case, as browsers write it")
+	case u.Port() == defaultPort(u.Scheme):
+		return fail("want no port, as browsers leave out the usual one")
+	case strings.HasSuffix(u.Host, ":"), u.Port() != "" && !isPort(u.Port()):
+		return fail("want a port from 1 to 65535")
 	case u.Path != "" && u.Path != "/" && !isCleanPath(strings.TrimSuffix(u.Path, "/")):
 		return fail("want a clean path")
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
@@ -187,12 +193,35 @@ func parseBaseURL(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// isPlainHost admits names and IP literals that every parser reads alike.
+// isPlainHost admits names and IP literals that every parser reads alike, in the form
+// in which browsers write them: what a browser calls this site is compared with it.
 func isPlainHost(host string) bool {
 	if addr, err := netip.ParseAddr(host); err == nil {
-		return addr.Zone() == ""
+		return addr.Zone() == "" && !addr.Is4In6() && addr.String() == host
 	}
-	return strings.Trim(host, "abcdefghijklmnopqrstuvwxyz0123456789.-") == ""
+	last := ""
+	for label := range strings.SplitSeq(host, ".") {
+		if label == "" || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			return false
+		}
+		last = label
+	}
+	// To browsers a name that ends in a number, in decimal, octal or hexadecimal, is an
+	// IPv4 address (URL Standard, 3.5).
+	digits, hexadecimal := strings.CutPrefix(last, "0x")
+	return strings.Trim(last, "0123456789") != "" && !(hexadecimal && strings.Trim(digits, "0123456789abcdef") == "")
+}
+
+func defaultPort(scheme string) string {
+	if scheme == "https" {
+		return "443"
+	}
+	return "80"
+}
+
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0 && strconv.FormatUint(n, 10) == s
 }
 
 func isLoopback(host string) bool {
