@@ -15,12 +15,12 @@ import (
 // token over in the query, so without it any page could sign a visitor in as
 // somebody else.
 type binding struct {
-	browser   [16]byte // names this browser for as long as it keeps the cookie
-	current   [32]byte // signs the states of logins that start now
-	previous  [32]byte // signed those that started before the last login or logout ...
-	until     int64    // ... and counts until then (Unix seconds)
-	lastLogin int64    // when a login was last completed (Unix seconds)
-	rounds    uint8    // how many in a row ended without the browser showing its session
+	browser  [16]byte // names this browser for as long as it keeps the cookie
+	current  [32]byte // signs the states of logins that start now
+	previous [32]byte // signed those that started before the last login or logout ...
+	until    int64    // ... and counts until then (Unix seconds)
+	since    int64    // when the first of rounds was completed (Unix seconds)
+	rounds   uint8    // how many logins in a row ended without the browser showing its session
 }
 
 const (
@@ -54,17 +54,21 @@ func (b *binding) renew(now time.Time) {
 
 // completed counts a login. Logins that keep completing without the browser ever
 // showing the session they made (two cookies of one name, a full store) would go
-// round for ever.
+// round for ever. They are counted from the first one on and for a minute, so that a
+// visitor who loses a session now and then never adds up to a loop.
 func (b *binding) completed(now time.Time, hadSession bool) {
-	if hadSession || now.Unix()-b.lastLogin > int64(roundsWindow/time.Second) {
-		b.rounds = 0
+	if hadSession || !b.inWindow(now) {
+		b.rounds, b.since = 0, now.Unix()
 	}
 	b.rounds = min(b.rounds+1, maxRounds)
-	b.lastLogin = now.Unix()
 }
 
 func (b *binding) goesRound(now time.Time) bool {
-	return b.rounds >= maxRounds && now.Unix()-b.lastLogin <= int64(roundsWindow/time.Second)
+	return b.rounds >= maxRounds && b.inWindow(now)
+}
+
+func (b *binding) inWindow(now time.Time) bool {
+	return now.Unix()-b.since <= int64(roundsWindow/time.Second)
 }
 
 // secrets returns what states may be signed with at the moment.
@@ -87,7 +91,7 @@ func (b *binding) encode() string {
 	buf = append(buf, b.current[:]...)
 	buf = append(buf, b.previous[:]...)
 	buf = binary.BigEndian.AppendUint32(buf, uint32(b.until))
-	buf = binary.BigEndian.AppendUint32(buf, uint32(b.lastLogin))
+	buf = binary.BigEndian.AppendUint32(buf, uint32(b.since))
 	buf = append(buf, b.rounds)
 	return base64.RawURLEncoding.EncodeToString(buf)
 }
@@ -102,7 +106,7 @@ func decodeBinding(value string) (*binding, bool) {
 	buf = buf[copy(b.current[:], buf):]
 	buf = buf[copy(b.previous[:], buf):]
 	b.until = int64(binary.BigEndian.Uint32(buf))
-	b.lastLogin = int64(binary.BigEndian.Uint32(buf[4:]))
+	b.since = int64(binary.BigEndian.Uint32(buf[4:]))
 	b.rounds = buf[8]
 	return b, true
 }

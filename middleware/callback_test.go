@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/idxauth/idxauth/idx/idxtest"
 	"github.com/idxauth/idxauth/middleware"
@@ -279,6 +280,39 @@ func TestSessionCookieNeverComesBack(t *testing.T) {
 		at = b.open("/dashboard/")
 	}
 	at.want(t, 400, "too_many_attempts")
+}
+
+// One that loses its session now and then, each time within a minute of the last, is
+// no loop.
+func TestSessionsLostNowAndThenAreNoLoop(t *testing.T) {
+	timed(t, func(t *testing.T, a *app) {
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Ada)
+		for range 10 {
+			later(50 * time.Second)
+			b.dropCookie("session")
+			b.open("/dashboard/").want(t, 200, "user")
+		}
+	})
+}
+
+// The alarm ends a minute after the first lost session, and counts anew.
+func TestAlarmOfALoopEnds(t *testing.T) {
+	timed(t, func(t *testing.T, a *app) {
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Ada)
+		for range 2 {
+			for range 2 {
+				later(10 * time.Second)
+				b.dropCookie("session")
+				b.open("/dashboard/").want(t, 200, "user")
+			}
+			b.dropCookie("session")
+			b.open("/dashboard/").want(t, 400, "too_many_attempts")
+			later(41 * time.Second)
+			b.open("/dashboard/").want(t, 200, "user")
+		}
+	})
 }
 
 func TestAccountsThatMayNotEnter(t *testing.T) {
