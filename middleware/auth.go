@@ -133,6 +133,9 @@ func withDefaults(cfg Config) Config {
 
 func newProvider(cfg *Config) (Provider, error) {
 	if cfg.Provider != nil {
+		if cfg.IDX.AppName == "" {
+			return nil, errors.New("middleware: IDX.AppName is empty: it names the cookies and keys of the application, with a Provider too; want a name such as my-app")
+		}
 		return cfg.Provider, nil
 	}
 	client, err := idx.New(cfg.IDX)

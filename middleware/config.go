@@ -53,8 +53,9 @@ type Config struct {
 	IDX idx.Config
 
 	// Provider replaces the client that is otherwise made from IDX, where
-	// somebody plugs in another hosted login. With it, IDX.AppName still names
-	// the application's cookies and keys.
+	// somebody plugs in another hosted login. Of IDX, AppName is still needed then:
+	// it names the application's cookies and keys, so that two applications on one
+	// host or one store never meet.
 	Provider Provider
 
 	// Store keeps the sessions: [session.NewRedis], or [session.NewMemory] in tests.

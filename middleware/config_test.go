@@ -168,6 +168,29 @@ func TestCookieNamesTellApplicationsApart(t *testing.T) {
 	}
 }
 
+// Without a name two applications of one address, each with a Provider of its own, would
+// share their cookies and keys.
+func TestProviderNeedsAName(t *testing.T) {
+	cfg := validConfig()
+	client, err := idx.New(cfg.IDX)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Provider, cfg.IDX = client, idx.Config{}
+	if auth, err := middleware.New(cfg); err == nil || !strings.Contains(err.Error(), "IDX.AppName") {
+		t.Errorf("New with a Provider and no name: %v, want an error that names IDX.AppName", err)
+		if auth != nil {
+			auth.Close()
+		}
+	}
+	cfg.IDX.AppName = "shop"
+	auth, err := middleware.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	auth.Close()
+}
+
 func TestFromEnv(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(file, []byte("from-a-file\n"), 0o600); err != nil {
