@@ -214,3 +214,32 @@ func TestBindingIsRenewedAtLogin(t *testing.T) {
 		t.Error("the secret is the same after the login")
 	}
 }
+
+// A state that this browser did not sign is somebody else's word: its path is judged
+// again before anybody is led there.
+func TestUnsignedStatesPathIsJudged(t *testing.T) {
+	a := newApp(t)
+	// An application that differs in nothing but its mount point seals with our key, and
+	// has no objection to our routes.
+	other, err := middleware.New(middleware.Config{IDX: a.hub.Config(), BaseURL: a.origin, Path: "/sso", Store: newStore()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	stateFor := func(returnTo string) string {
+		w := serve(other.Handler(), "GET", "/sso/login?return_to="+url.QueryEscape(returnTo))
+		hosted, err := w.Result().Location()
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := url.Parse(hosted.Query().Get("return_url"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return back.Query().Get("state")
+	}
+	for returnTo, want := range map[string]string{"/dashboard/": "/dashboard/", "/auth/logout": "/"} {
+		got := a.browser().open("/auth/callback?action_completed=register&state=" + stateFor(returnTo))
+		got.want(t, 200, `href="/auth/login?return_to=`+url.QueryEscape(want)+`"`)
+	}
+}

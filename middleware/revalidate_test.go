@@ -97,6 +97,37 @@ func TestRefresh(t *testing.T) {
 	})
 }
 
+// What several requests wait for is asked once, and is not the first one's to cancel.
+func TestWaitingRequestsShareOneReading(t *testing.T) {
+	timed(t, func(t *testing.T, a *app) {
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Grace)
+		later(3 * time.Hour)
+		a.hub.UpdateUser(idxtest.Grace.Email, func(u *idxtest.User) { u.Roles = []string{"admin"} })
+		a.hub.SetFault(idxtest.Fault{Kind: idxtest.SlowHeaders, Delay: time.Second})
+		before := len(a.hub.Requests())
+		ctx, leave := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			tab := &browser{app: a, client: &http.Client{Transport: a.transport, Jar: b.client.Jar}}
+			tab.do(tab.request("GET", "/admin").WithContext(ctx))
+		})
+		synctest.Wait() // the first one asks
+		for range 50 {
+			wg.Go(func() {
+				tab := &browser{app: a, client: &http.Client{Transport: a.transport, Jar: b.client.Jar}}
+				tab.do(tab.request("GET", "/admin")).want(t, 200, "user "+idxtest.Grace.Email)
+			})
+		}
+		synctest.Wait() // the others wait with it
+		leave()
+		wg.Wait()
+		if n := len(a.hub.Requests()) - before; n != 1 {
+			t.Errorf("51 requests made %d calls, want 1", n)
+		}
+	})
+}
+
 // Each of two requests that refresh at the same time sees the new copy.
 func TestParallelRefresh(t *testing.T) {
 	timed(t, func(t *testing.T, a *app) {

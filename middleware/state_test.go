@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 	"time"
@@ -46,5 +47,23 @@ func TestStatesAreBelievedOnlyIf(t *testing.T) {
 				t.Errorf("open = %v, want %v", err, tt.want)
 			}
 		})
+	}
+}
+
+// The realm is bound into a state in three places, each of which alone keeps another
+// application's out: the key, the encryption, the signature.
+func TestRealmIsBoundIntoStatesThrice(t *testing.T) {
+	ours, theirs := newStateSealer("realm", "secret", "key"), newStateSealer("another realm", "secret", "key")
+	if bytes.Equal(ours.key, theirs.key) {
+		t.Error("two realms have one key")
+	}
+	theirs.key = ours.key // and if they had
+	sealed := theirs.encrypt("state", []byte("plain"))
+	if _, ok := ours.decrypt("state", sealed); ok {
+		t.Error("what was encrypted in another realm can be decrypted")
+	}
+	secret := make([]byte, 32)
+	if bytes.Equal(ours.sign(secret, sealed), theirs.sign(secret, sealed)) {
+		t.Error("a signature counts in another realm")
 	}
 }
