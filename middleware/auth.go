@@ -40,6 +40,7 @@ type Auth struct {
 	csp       []string
 	log       *limitedLog
 
+	exchanges    *tries             // of tokens, by the state they came with
 	rereads      singleflight.Group // one reading of an account per session at a time
 	reading      *background.Group  // its goroutines, of which no request is the owner
 	rereadTried  *recent
@@ -75,6 +76,7 @@ func New(cfg Config) (*Auth, error) {
 		hooks:            cfg.Hooks,
 		errorPage:        cfg.ErrorPage,
 		log:              newLimitedLog(cfg.Logger),
+		exchanges:        newTries(),
 		rereadTried:      newRecent(),
 		rereadFailed:     newRecent(),
 		reading:          background.NewGroup(maxReading),

@@ -23,6 +23,11 @@ const (
 	// exchangeTimeout bounds a callback's calls to the API, retries included.
 	exchangeTimeout = 8 * time.Second
 
+	// maxExchanges is how many tokens may be brought in with one state, in one process,
+	// before it is refused. Each costs a call to the API, whose number is limited for the
+	// whole tenant; a visitor needs one, and some more if he reloads a page of a fault.
+	maxExchanges = 5
+
 	// maxExpiryWait is how long a login waits for the token's expiry when it has the
 	// profile.
 	maxExpiryWait = time.Second
@@ -182,6 +187,9 @@ func (cb *callback) attempts(r *http.Request) int {
 // signIn exchanges the token for a user and starts the session.
 func (a *Auth) signIn(w http.ResponseWriter, r *http.Request, cb *callback) error {
 	ctx := r.Context()
+	if !a.exchanges.another(cb.query.Get("state"), maxExchanges) {
+		return refuse(StateReused, errors.New("too many tokens came with it"))
+	}
 	user, err := a.exchange(ctx, cb.token)
 	if err != nil {
 		return err

@@ -231,6 +231,40 @@ func cookieHeader(b *browser, purpose, value string) string {
 	return ""
 }
 
+// Tokens that are made up cost the API a few calls for each login that was started, and
+// no more, one after the other or all at once.
+func TestMadeUpTokensCostFewCalls(t *testing.T) {
+	for name, parallel := range map[string]int{"one after the other": 1, "at once": 20} {
+		t.Run(name, func(t *testing.T) {
+			a := newApp(t)
+			b := a.browser()
+			callback := b.callback("/dashboard/deep", idxtest.Ada)
+			binding := cookieHeader(b, "login", b.cookies()["login"])
+			before := len(a.hub.Requests())
+			var wg sync.WaitGroup
+			for worker := range parallel {
+				wg.Go(func() {
+					one := a.browser()
+					for i := range 40 / parallel {
+						token := fmt.Sprintf("00000000-0000-4000-8000-%06d%06d", worker, i)
+						one.step(one.request("GET", with("token", token)(a, *callback), "Cookie", binding)).want(t, 302, "")
+					}
+				})
+			}
+			wg.Wait()
+			if n := len(a.hub.Requests()) - before; n != 5 {
+				t.Errorf("40 tokens with one state made %d calls, want 5", n)
+			}
+			// The visitor whose state it is starts over, in silence.
+			home := b.open(callback.String())
+			home.want(t, 200, "user "+idxtest.Ada.Email)
+			if home.Request.URL.Path != "/dashboard/deep" {
+				t.Errorf("came to %s", home.at())
+			}
+		})
+	}
+}
+
 // A browser that never sends our cookies back.
 func TestCookiesBlocked(t *testing.T) {
 	for _, tt := range []struct {

@@ -26,8 +26,8 @@
 // Every refusal has a stable code ([Reason]): on the page, in the member code of the
 // application/problem+json body, in the one log line, in the hooks. The constants say
 // what an operator does about each. Of many refusals at once the log names one a second
-// of each code, and how many were left out. Refusals at the callback do not end there: the
-// login starts over, at most three times, and then the page names the reason.
+// of each code, and how many were left out. Refusals at the callback do not end there:
+// the login starts over, at most three times, and then the page names the reason.
 //
 // # What a login remembers
 //
@@ -36,6 +36,9 @@
 // log in at once, and a state that was started in one browser is worthless in another.
 // The browser has two cookies of ours, the session's and that one; a third, for 15
 // minutes, only if the wanted path has more than 512 bytes.
+//
+// Made-up tokens cost LoginRadius no call without a state, and with one each process
+// tries five: then the state is refused, and the login starts over.
 //
 // # What a session remembers
 //

@@ -28,7 +28,7 @@ const (
 	StateMissing    Reason = "state_missing"     // if frequent: the hosted page's script cuts the return URL
 	StateMismatch   Reason = "state_mismatch"    // single ones are old links; many from one address are attempts
 	StateExpired    Reason = "state_expired"     // nothing: the visitor took more than 15 minutes
-	StateReused     Reason = "state_reused"      // nothing: Back button; many are replays
+	StateReused     Reason = "state_reused"      // nothing: Back button; many are replays, or tokens that are tried out
 	TokenMissing    Reason = "token_missing"     // if frequent: the hosted page returns without a token
 	TokenMalformed  Reason = "token_malformed"   // attempts, or a proxy that rewrites queries
 	TokenInvalid    Reason = "token_invalid"     // nothing: expired on the way; if always, AppName and APIKey are of two apps
