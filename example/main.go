@@ -61,6 +61,7 @@ func run(ctx context.Context, out io.Writer, started func(baseURL string, hub *i
 		}
 		defer redis.Close()
 		cfg.Store = store
+		cfg.Session.NearCache.Off = true // the embedded Redis tells nobody what changes
 	}
 	cfg.ErrorPage = errorPage
 	auth, err := middleware.New(cfg)
