@@ -1,4 +1,32 @@
-// Package peers measures the middleware beside what people write by hand, in one
-// run: go test -bench . -count 6. It is a module of its own so that nobody inherits
-// the peers.
-package peers
+// This program measures how many signed-in pages a second a server answers with this
+// library, beside what people use instead, and writes tables and a plot:
+//
+//	cd internal/peers && go run .
+//
+// writes RESULT.md and result.svg. It needs redis-server, and takes some eight
+// minutes; -rounds, -time and -only make it shorter, -help explains them. What a
+// contender needs beyond Go (Node and npm for express) is fetched when it is
+// missing, and a contender that cannot be had is reported as such.
+//
+// # What is measured
+//
+// One redis-server for all and one server process per contender run side by side;
+// in each round, each contender is loaded with each number of connections, in an
+// order drawn anew, so that what else the machine does meets all alike. Where
+// taskset allows it, the contender has a core of its own. Each has thousands of
+// sessions, made by its own means (for this library by logins from end to end,
+// against the emulator) and used in turn; each request has two other cookies, as
+// browsers send them; each answer must name the session's user.
+//
+// Contenders have default settings, with two exceptions: idle timeout where the
+// label says so, and this library reads no account again, since sessions that were
+// all made at once would all be due at once.
+//
+// # In one process
+//
+//	go test -bench . -count 6
+//
+// measures the handlers alone, without HTTP, and a login.
+//
+// It is a module of its own so that nobody inherits the peers.
+package main

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+)
+
+func main() {
+	serveIfContender()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := benchmark(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func benchmark(ctx context.Context) error {
+	p := plan{connections: []int{1, 16, 256}}
+	flag.IntVar(&p.rounds, "rounds", 5, "how often each contender is measured at each number of connections")
+	flag.DurationVar(&p.time, "time", 1500*time.Millisecond, "how long each time")
+	flag.DurationVar(&p.warmUp, "warmup", 300*time.Millisecond, "and for how long before")
+	flag.IntVar(&p.sessions, "sessions", 10_000, "signed-in users of each contender, whose pages are asked for in turn")
+	only := flag.String("only", "", "contenders to measure, by name and separated by commas; all if empty")
+	md := flag.String("md", "RESULT.md", "where to write the tables")
+	svg := flag.String("svg", "result.svg", "where to write the plot")
+	flag.Parse()
+	if *only != "" {
+		p.only = strings.Split(*only, ",")
+	}
+
+	res, err := p.carryOut(ctx, os.Stderr)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(*md, res.markdown(), 0o644); err != nil {
+		return err
+	}
+	if err := os.WriteFile(*svg, res.svg(), 0o644); err != nil {
+		return err
+	}
+	_, err = os.Stdout.Write(res.markdown())
+	return err
+}

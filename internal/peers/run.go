@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"slices"
+	"time"
+
+	"github.com/idxauth/idxauth/idx/idxtest"
+)
+
+// plan is what to measure.
+type plan struct {
+	only        []string // names of contenders; if empty, all
+	connections []int
+	sessions    int
+	rounds      int
+	time        time.Duration // of one measurement
+	warmUp      time.Duration // before each
+}
+
+// run is a plan being carried out.
+type run struct {
+	plan
+	layout
+	log   io.Writer
+	redis *redisServer
+	hub   *idxtest.Server
+}
+
+// cell names one place in the tables.
+type cell struct {
+	contender   string
+	connections int
+}
+
+// results are all figures, those of a cell in the order of the rounds.
+type results struct {
+	plan
+	contenders []contender
+	figures    map[cell][]figures
+	missing    map[string]string // contenders that could not run, and why
+	setting    []string          // what it was measured on
+}
+
+// carryOut measures every contender in every round, in an order drawn anew for each,
+// so that what else the machine does meets all of them alike.
+func (p plan) carryOut(ctx context.Context, log io.Writer) (*results, error) {
+	r := &run{plan: p, layout: newLayout(), log: log}
+	fmt.Fprintln(log, r.note)
+	var err error
+	if r.redis, err = startRedis(ctx, r.rest); err != nil {
+		return nil, err
+	}
+	defer r.redis.stop()
+	if r.hub, err = idxtest.Start(""); err != nil {
+		return nil, err
+	}
+	defer r.hub.Close()
+	r.hub.Set(func(s *idxtest.Settings) { s.Headless = true })
+
+	res := &results{plan: p, figures: make(map[cell][]figures), missing: make(map[string]string)}
+	for _, c := range contenders() {
+		if len(p.only) == 0 || slices.Contains(p.only, c.name) {
+			res.contenders = append(res.contenders, c)
+		}
+	}
+	field, err := r.gather(ctx, res)
+	defer field.stop()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.playRounds(ctx, field, res); err != nil {
+		return nil, err
+	}
+	for _, e := range field {
+		if err := r.check(ctx, e.contender, e.address, e.cookies); err != nil {
+			return nil, fmt.Errorf("%s, after the load: %w", e.name, err)
+		}
+	}
+	res.setting = r.setting(ctx)
+	return res, nil
+}
+
+// entrant is a contender whose server runs and has its sessions.
+type entrant struct {
+	contender
+	*server
+	cookies []string
+	load    *load
+}
+
+type field []entrant
+
+func (f field) stop() {
+	for _, e := range f {
+		e.stop()
+	}
+}
+
+// gather starts the contenders, and notes in res which ones this machine cannot
+// start. One that starts and then errs is an error.
+func (r *run) gather(ctx context.Context, res *results) (f field, err error) {
+	env := surroundings{redis: r.redis.address, hub: r.hub.Config()}
+	for _, c := range res.contenders {
+		cmd, err := c.command(ctx, env)
+		if ctx.Err() != nil {
+			return f, ctx.Err()
+		}
+		if errors.Is(err, errNotHere) {
+			fmt.Fprintf(r.log, "%s: not run: %v\n", c.name, err)
+			res.missing[c.name] = err.Error()
+			continue
+		}
+		if err != nil {
+			return f, fmt.Errorf("%s: %w", c.name, err)
+		}
+		s, err := startServer(cmd, r.server)
+		if err != nil {
+			return f, fmt.Errorf("%s: %w", c.name, err)
+		}
+		e := entrant{contender: c, server: s}
+		f = append(f, e)
+		began := time.Now()
+		if e.cookies, err = r.signInAll(ctx, c, s.address); err != nil {
+			return f, fmt.Errorf("%s: %w", c.name, err)
+		}
+		if err := r.check(ctx, c, s.address, e.cookies); err != nil {
+			return f, fmt.Errorf("%s: %w", c.name, err)
+		}
+		e.load = newLoad(c, s.address, e.cookies)
+		f[len(f)-1] = e
+		fmt.Fprintf(r.log, "%s: %d sessions in %v\n", c.name, r.sessions, time.Since(began).Round(time.Millisecond))
+	}
+	return f, nil
+}
+
+func (r *run) playRounds(ctx context.Context, f field, res *results) error {
+	type turn struct {
+		entrant
+		connections int
+	}
+	var turns []turn
+	for _, e := range f {
+		for _, n := range r.connections {
+			turns = append(turns, turn{e, n})
+		}
+	}
+	for round := range r.rounds {
+		if err := shuffle(turns); err != nil {
+			return err
+		}
+		for _, t := range turns {
+			figures, err := r.measure(ctx, t.load, t.connections)
+			if err != nil {
+				return fmt.Errorf("%s, %d connections: %w", t.name, t.connections, err)
+			}
+			at := cell{t.name, t.connections}
+			res.figures[at] = append(res.figures[at], figures)
+			fmt.Fprintf(r.log, "round %d of %d: %s, %d connections: %.0f/s\n", round+1, r.rounds, t.name, t.connections, figures.rate)
+		}
+	}
+	return nil
+}
+
+func shuffle[T any](s []T) error {
+	for i := range s {
+		j, err := rand.Int(rand.Reader, big.NewInt(int64(i+1)))
+		if err != nil {
+			return err
+		}
+		s[i], s[j.Int64()] = s[j.Int64()], s[i]
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// markdown returns one table for each number of connections.
+func (res *results) markdown() []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# Signed-in pages: this library and its peers\n\n")
+	fmt.Fprintf(&b, "Written by `go run .`: %d rounds of %v for each figure, in an order drawn anew each round; medians, and for requests a second the lowest and highest. ", res.rounds, res.time)
+	fmt.Fprintf(&b, "%d sessions in turn, each page of 129 bytes names its user, and every answer was checked for the name. Each contender is a server process of its own, asked over HTTP on connections that stay open; on each, the next request follows the last answer.\n\n", res.sessions)
+	for _, line := range res.setting {
+		fmt.Fprintf(&b, "- %s\n", line)
+	}
+	fmt.Fprintf(&b, "- the load generator computed at most %.0f %% of the time: where that is near 100 %%, it and not the server set the pace\n", 100*res.driverBusy())
+	for _, connections := range res.connections {
+		noun := "connections"
+		if connections == 1 {
+			noun = "connection"
+		}
+		fmt.Fprintf(&b, "\n## %d %s\n\n", connections, noun)
+		fmt.Fprintf(&b, "| contender | requests/s | x bare | x %s | p50 ms | p99 ms | server CPU µs | Redis CPU µs | Redis commands | allocations |\n", scsName)
+		fmt.Fprintf(&b, "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
+		for _, c := range res.contenders {
+			res.row(&b, c, connections)
+		}
+	}
+	fmt.Fprintf(&b, "\nCPU, commands and allocations are per request. Ratios are medians of the rounds' ratios.\n\n")
+	for _, c := range res.contenders {
+		fmt.Fprintf(&b, "- `%s`: %s\n", c.name, c.label)
+	}
+	return b.Bytes()
+}
+
+func (res *results) row(b *bytes.Buffer, c contender, connections int) {
+	at := cell{c.name, connections}
+	all := res.figures[at]
+	if len(all) == 0 {
+		fmt.Fprintf(b, "| `%s` | not run: %s |%s\n", c.name, res.missing[c.name], strings.Repeat(" |", 8))
+		return
+	}
+	rates := column(all, func(f figures) float64 { return f.rate })
+	fmt.Fprintf(b, "| `%s` | %.0f (%.0f–%.0f)", c.name, median(rates), slices.Min(rates), slices.Max(rates))
+	for _, other := range []string{bareName, scsName} {
+		if ratio := res.ratio(at, other); ratio > 0 {
+			fmt.Fprintf(b, " | %.2f", ratio)
+		} else {
+			fmt.Fprint(b, " | –")
+		}
+	}
+	fmt.Fprintf(b, " | %.2f | %.2f", median(column(all, func(f figures) float64 { return f.p50.Seconds() * 1000 })),
+		median(column(all, func(f figures) float64 { return f.p99.Seconds() * 1000 })))
+	fmt.Fprintf(b, " | %.1f", median(column(all, func(f figures) float64 { return f.serverCPU })))
+	fmt.Fprintf(b, " | %.1f", median(column(all, func(f figures) float64 { return f.redisCPU })))
+	fmt.Fprintf(b, " | %.3f", median(column(all, func(f figures) float64 { return f.redisCommands })))
+	if mallocs := median(column(all, func(f figures) float64 { return f.mallocs })); mallocs > 0 {
+		fmt.Fprintf(b, " | %.0f |\n", mallocs)
+	} else {
+		fmt.Fprint(b, " | – |\n")
+	}
+}
+
+// ratio returns how many times the requests of another contender a cell had, as the
+// median over the rounds; 0 if the other one did not run.
+func (res *results) ratio(at cell, other string) float64 {
+	mine, others := res.figures[at], res.figures[cell{other, at.connections}]
+	var ratios []float64
+	for i := range min(len(mine), len(others)) {
+		ratios = append(ratios, mine[i].rate/others[i].rate)
+	}
+	return median(ratios)
+}
+
+func (res *results) driverBusy() float64 {
+	most := 0.0
+	for _, all := range res.figures {
+		most = max(most, median(column(all, func(f figures) float64 { return f.driverBusy })))
+	}
+	return most
+}
+
+func column(all []figures, of func(figures) float64) []float64 {
+	var values []float64
+	for _, f := range all {
+		values = append(values, of(f))
+	}
+	return values
+}
+
+// median returns 0 of no values.
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	s := slices.Sorted(slices.Values(values))
+	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
+}
