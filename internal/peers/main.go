@@ -21,7 +21,7 @@ func main() {
 }
 
 func benchmark(ctx context.Context) error {
-	p := plan{connections: []int{1, 16, 256}}
+	p := plan{connections: []int{1, 16, 256}, pin: true}
 	flag.IntVar(&p.rounds, "rounds", 5, "how often each contender is measured at each number of connections")
 	flag.DurationVar(&p.time, "time", 1500*time.Millisecond, "how long each time")
 	flag.DurationVar(&p.warmUp, "warmup", 300*time.Millisecond, "and for how long before")

@@ -21,6 +21,7 @@ type plan struct {
 	rounds      int
 	time        time.Duration // of one measurement
 	warmUp      time.Duration // before each
+	pin         bool          // give each process a core, this one included
 }
 
 // run is a plan being carried out.
@@ -50,7 +51,10 @@ type results struct {
 // carryOut measures every contender in every round, in an order drawn anew for each,
 // so that what else the machine does meets all of them alike.
 func (p plan) carryOut(ctx context.Context, log io.Writer) (*results, error) {
-	r := &run{plan: p, layout: newLayout(), log: log}
+	r := &run{plan: p, layout: layout{note: "nothing was pinned"}, log: log}
+	if p.pin {
+		r.layout = newLayout()
+	}
 	fmt.Fprintln(log, r.note)
 	var err error
 	if r.redis, err = startRedis(ctx, r.rest); err != nil {
@@ -148,6 +152,11 @@ func (r *run) playRounds(ctx context.Context, f field, res *results) error {
 	for _, e := range f {
 		for _, n := range r.connections {
 			turns = append(turns, turn{e, n})
+		}
+	}
+	for _, e := range f { // compilers at run time want more than the warm-up of one measurement
+		if _, err := e.load.run(16, 3*r.warmUp, func() error { return nil }); err != nil {
+			return fmt.Errorf("%s: %w", e.name, err)
 		}
 	}
 	for round := range r.rounds {
