@@ -13,10 +13,12 @@ import (
 // errNotHere means that a contender cannot run on this machine.
 var errNotHere = errors.New("cannot be had on this machine")
 
+var oauth2ProxyProgram = filepath.Join("oauth2proxy", "oauth2proxy.out")
+
 // oauth2Proxy builds the contender in the module oauth2proxy, which is one of its
 // own because its dependencies are many.
 func oauth2Proxy(ctx context.Context) (*exec.Cmd, error) {
-	program, err := filepath.Abs(filepath.Join("oauth2proxy", "oauth2proxy.out"))
+	program, err := filepath.Abs(oauth2ProxyProgram)
 	if err != nil {
 		return nil, err
 	}

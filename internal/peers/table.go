@@ -10,19 +10,16 @@ import (
 // markdown returns one table for each number of connections.
 func (res *results) markdown() []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "# Signed-in pages: this library and its peers\n\n")
-	fmt.Fprintf(&b, "Written by `go run .`: %d rounds of %v for each figure, in an order drawn anew each round; medians, and for requests a second the lowest and highest. ", res.rounds, res.time)
-	fmt.Fprintf(&b, "%d sessions in turn, each page of 129 bytes names its user, and every answer was checked for the name. Each contender is a server process of its own, asked over HTTP on connections that stay open; on each, the next request follows the last answer.\n\n", res.sessions)
+	fmt.Fprintf(&b, "# This library beside its peers\n\n")
+	fmt.Fprintf(&b, "How many pages a second a server answers to signed-in users, and what each costs. Written by `go run .`; see doc.go for how it is measured.\n\n")
+	fmt.Fprintf(&b, "- rounds: %d, of %v for each figure; shown are the medians, and of requests/s the lowest and highest too\n", res.rounds, res.time)
+	fmt.Fprintf(&b, "- sessions of each contender: %d, used in turn\n", res.sessions)
 	for _, line := range res.setting {
 		fmt.Fprintf(&b, "- %s\n", line)
 	}
-	fmt.Fprintf(&b, "- the load generator computed at most %.0f %% of the time: where that is near 100 %%, it and not the server set the pace\n", 100*res.driverBusy())
+	fmt.Fprintf(&b, "- the load generator was busy %.0f %% of the time at most: near 100 %%, it and not the server would set the pace\n", 100*res.driverBusy())
 	for _, connections := range res.connections {
-		noun := "connections"
-		if connections == 1 {
-			noun = "connection"
-		}
-		fmt.Fprintf(&b, "\n## %d %s\n\n", connections, noun)
+		fmt.Fprintf(&b, "\n## Connections: %d\n\n", connections)
 		fmt.Fprintf(&b, "| contender | requests/s | x bare | x %s | p50 ms | p99 ms | server CPU µs | Redis CPU µs | Redis commands | allocations |\n", scsName)
 		fmt.Fprintf(&b, "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
 		for _, c := range res.contenders {
