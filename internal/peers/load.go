@@ -105,7 +105,8 @@ func (l *load) connection() ([]time.Duration, error) {
 		return nil, err
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
+	// Longer than any measurement: only a server that hangs gets there.
+	if err := conn.SetDeadline(time.Now().Add(3 * time.Minute)); err != nil {
 		return nil, err
 	}
 	var took []time.Duration

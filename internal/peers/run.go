@@ -24,6 +24,18 @@ type plan struct {
 	pin         bool          // give each process a core, this one included
 }
 
+func (p plan) check() error {
+	if p.rounds < 1 || p.sessions < 1 || p.time <= 0 || p.time > time.Minute || p.warmUp <= 0 || p.warmUp > time.Minute {
+		return errors.New("want at least one round and one session, and times of up to a minute")
+	}
+	for _, name := range p.only {
+		if !slices.ContainsFunc(contenders(), func(c contender) bool { return c.name == name }) {
+			return fmt.Errorf("%q is no contender", name)
+		}
+	}
+	return nil
+}
+
 // run is a plan being carried out.
 type run struct {
 	plan
@@ -51,6 +63,9 @@ type results struct {
 // carryOut measures every contender in every round, in an order drawn anew for each,
 // so that what else the machine does meets all of them alike.
 func (p plan) carryOut(ctx context.Context, log io.Writer) (*results, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
 	r := &run{plan: p, layout: layout{note: "nothing was pinned"}, log: log}
 	if p.pin {
 		r.layout = newLayout()
@@ -154,8 +169,8 @@ func (r *run) playRounds(ctx context.Context, f field, res *results) error {
 			turns = append(turns, turn{e, n})
 		}
 	}
-	for _, e := range f { // compilers at run time want more than the warm-up of one measurement
-		if _, err := e.load.run(16, 3*r.warmUp, func() error { return nil }); err != nil {
+	for _, e := range f {
+		if err := r.warm(ctx, e.load); err != nil {
 			return fmt.Errorf("%s: %w", e.name, err)
 		}
 	}
@@ -174,6 +189,26 @@ func (r *run) playRounds(ctx context.Context, f field, res *results) error {
 		}
 	}
 	return nil
+}
+
+// warm asks for the page of every session once, and for long enough that what is
+// compiled at run time is.
+func (r *run) warm(ctx context.Context, l *load) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	_, err := l.run(16, 3*r.warmUp, func() error {
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for l.answered.Load() < int64(r.sessions) && !l.stop.Load() {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
+	return err
 }
 
 func shuffle[T any](s []T) error {
