@@ -27,13 +27,15 @@ func benchmark(ctx context.Context) error {
 	flag.DurationVar(&p.time, "time", 1500*time.Millisecond, "how long each time")
 	flag.DurationVar(&p.warmUp, "warmup", 300*time.Millisecond, "and for how long before")
 	flag.IntVar(&p.sessions, "sessions", 10_000, "signed-in users of each contender, whose pages are asked for in turn")
-	only := flag.String("only", "", "contenders to measure, by name and separated by commas; all if empty")
+	var names []string
+	for _, c := range contenders() {
+		names = append(names, c.name)
+	}
+	only := flag.String("only", strings.Join(names, ","), "which contenders to measure")
 	md := flag.String("md", "RESULT.md", "where to write the tables")
 	svg := flag.String("svg", "result.svg", "where to write the plot")
 	flag.Parse()
-	if *only != "" {
-		p.only = strings.Split(*only, ",")
-	}
+	p.only = strings.Split(*only, ",")
 
 	res, err := p.carryOut(ctx, os.Stderr)
 	if err != nil {

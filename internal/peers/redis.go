@@ -107,6 +107,20 @@ func (s *redisServer) cost(ctx context.Context) (redisCost, error) {
 	return c, nil
 }
 
+// memory returns how many bytes Redis uses.
+func (s *redisServer) memory(ctx context.Context) (int64, error) {
+	text, err := s.client.Info(ctx, "memory").Result()
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(text) {
+		if used, ok := strings.CutPrefix(line, "used_memory:"); ok {
+			return strconv.ParseInt(strings.TrimSpace(used), 10, 64)
+		}
+	}
+	return 0, errors.New("INFO memory has no used_memory")
+}
+
 // isHousekeeping is about commands that no request causes: our own INFO, and those
 // with which clients begin a connection.
 func isHousekeeping(command string) bool {

@@ -15,7 +15,7 @@ import (
 
 // plan is what to measure.
 type plan struct {
-	only        []string // names of contenders; if empty, all
+	only        []string // names of contenders
 	connections []int
 	sessions    int
 	rounds      int
@@ -57,6 +57,7 @@ type results struct {
 	contenders []contender
 	figures    map[cell][]figures
 	missing    map[string]string // contenders that could not run, and why
+	memory     map[string]int64  // bytes in Redis of all sessions of a contender
 	setting    []string          // what it was measured on
 }
 
@@ -82,9 +83,9 @@ func (p plan) carryOut(ctx context.Context, log io.Writer) (*results, error) {
 	defer r.hub.Close()
 	r.hub.Set(func(s *idxtest.Settings) { s.Headless = true })
 
-	res := &results{plan: p, figures: make(map[cell][]figures), missing: make(map[string]string)}
+	res := &results{plan: p, figures: make(map[cell][]figures), missing: make(map[string]string), memory: make(map[string]int64)}
 	for _, c := range contenders() {
-		if len(p.only) == 0 || slices.Contains(p.only, c.name) {
+		if slices.Contains(p.only, c.name) {
 			res.contenders = append(res.contenders, c)
 		}
 	}
@@ -145,9 +146,18 @@ func (r *run) gather(ctx context.Context, res *results) (f field, err error) {
 		e := entrant{contender: c, server: s}
 		f = append(f, e)
 		began := time.Now()
+		before, err := r.redis.memory(ctx)
+		if err != nil {
+			return f, err
+		}
 		if e.cookies, err = r.signInAll(ctx, c, s.address); err != nil {
 			return f, fmt.Errorf("%s: %w", c.name, err)
 		}
+		after, err := r.redis.memory(ctx)
+		if err != nil {
+			return f, err
+		}
+		res.memory[c.name] = after - before
 		if err := r.check(ctx, c, s.address, e.cookies); err != nil {
 			return f, fmt.Errorf("%s: %w", c.name, err)
 		}

@@ -27,8 +27,13 @@ func (res *results) markdown() []byte {
 		}
 	}
 	fmt.Fprintf(&b, "\nCPU, commands and allocations are per request. Ratios are medians of the rounds' ratios.\n\n")
+	fmt.Fprintf(&b, "| contender | what it is | bytes of Redis' memory a session |\n| --- | --- | ---: |\n")
 	for _, c := range res.contenders {
-		fmt.Fprintf(&b, "- `%s`: %s\n", c.name, c.label)
+		memory := "–"
+		if used, ran := res.memory[c.name]; ran && !c.anonymous {
+			memory = fmt.Sprint(used / int64(res.sessions))
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", c.name, c.label, memory)
 	}
 	return b.Bytes()
 }
