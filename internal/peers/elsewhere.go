@@ -34,7 +34,8 @@ func express(ctx context.Context) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: there is no node", errNotHere)
 	}
-	if _, err := os.Stat(filepath.Join("express", "node_modules")); err != nil {
+	// npm writes this file last.
+	if _, err := os.Stat(filepath.Join("express", "node_modules", ".package-lock.json")); err != nil {
 		if err := prepare(ctx, "express", "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"); err != nil {
 			return nil, err
 		}
