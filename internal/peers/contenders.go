@@ -50,7 +50,7 @@ func contenders() []contender {
 		{name: "gorilla", label: "gorilla + redistore, small user", open: openGorilla, signIn: signInByRoute},
 		{name: "gorilla-profile", label: "gorilla + redistore, whole profile", open: openGorillaProfile, signIn: signInByRoute},
 		{name: "oauth2-proxy", label: "oauth2-proxy's session middleware", program: oauth2Proxy, signIn: signInByRoute},
-		{name: "express", label: "express-openid-connect + connect-redis (Node)", program: express, signIn: signInByRoute},
+		{name: "express", label: "express-openid-connect, on Node", program: express, signIn: signInByRoute},
 	}
 }
 

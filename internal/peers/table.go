@@ -27,7 +27,7 @@ func (res *results) markdown() []byte {
 		}
 	}
 	fmt.Fprintf(&b, "\nCPU, commands and allocations are per request. Ratios are medians of the rounds' ratios.\n\n")
-	fmt.Fprintf(&b, "| contender | what it is | bytes of Redis' memory a session |\n| --- | --- | ---: |\n")
+	fmt.Fprintf(&b, "| contender | what it is | Redis memory a session, bytes |\n| --- | --- | ---: |\n")
 	for _, c := range res.contenders {
 		memory := "–"
 		if used, ran := res.memory[c.name]; ran && !c.anonymous {
@@ -35,6 +35,7 @@ func (res *results) markdown() []byte {
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", c.name, c.label, memory)
 	}
+	fmt.Fprintf(&b, "\nMemory is that of Redis after the logins, divided by the sessions. For idxauth this includes the index of each user's sessions, and the marks that a state and a token were used, which end by themselves.\n")
 	return b.Bytes()
 }
 
