@@ -82,7 +82,9 @@ func ParseRedisURL(address string) (*redis.UniversalOptions, error) {
 }
 
 // promptOptions returns settings under which nobody waits long for Redis. Retries
-// are safe: each operation of the store may be repeated.
+// are safe: each operation of the store may be repeated. No idle connections are kept
+// ready (MinIdleConns): while Redis is away, go-redis goes on dialling for them, and
+// after PoolSize failures in its life it tries only once a second.
 func promptOptions() *redis.UniversalOptions {
 	places := max(16, 4*runtime.GOMAXPROCS(0))
 	return &redis.UniversalOptions{
@@ -96,7 +98,6 @@ func promptOptions() *redis.UniversalOptions {
 		PoolSize:              places,
 		MaxActiveConns:        places,
 		PipelinePoolSize:      -1, // sessions are read by pipelines: one pool for all
-		MinIdleConns:          2,
 	}
 }
 
