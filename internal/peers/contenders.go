@@ -24,6 +24,7 @@ type contender struct {
 
 	signIn    func(ctx context.Context, r *run, address string, n int) (cookie string, err error)
 	anonymous bool // it has no users: its page greets user 0, whoever asks
+	changes   int  // how many of its sessions are changed a second, by others, while it is measured
 }
 
 // surroundings are what contenders find already running.
@@ -43,6 +44,7 @@ func contenders() []contender {
 		{name: bareName, label: "the page alone, no login", open: openBare, anonymous: true},
 		{name: "one-get", label: "one plain GET of Redis, no login", open: openOneGet, anonymous: true},
 		{name: "ours-warm", label: "idxauth", open: openWarm, signIn: signInAsBrowser},
+		{name: "ours-changing", label: "idxauth, 5,000 sessions a second change", open: openWarm, signIn: signInAsBrowser, changes: 5000},
 		{name: "ours-cold", label: "idxauth, near cache off", open: openCold, signIn: signInAsBrowser},
 		{name: "scs-goredis", label: "scs + goredisstore, small user", open: openSCS, signIn: signInByRoute},
 		{name: scsName, label: "scs + goredisstore, whole profile", open: openSCSProfile, signIn: signInByRoute},

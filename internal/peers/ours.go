@@ -15,7 +15,7 @@ import (
 
 // coldConfig reads every session from Redis: it switches the near cache off.
 func coldConfig() session.Config {
-	return session.Config{}
+	return session.Config{NearCache: session.NearCache{Off: true}}
 }
 
 func openWarm(env surroundings, l net.Listener) (*site.Site, error) {

@@ -111,6 +111,7 @@ type entrant struct {
 	contender
 	*server
 	cookies []string
+	keys    []string // in Redis, of the sessions of one whose sessions are changed
 	load    *load
 }
 
@@ -150,6 +151,10 @@ func (r *run) gather(ctx context.Context, res *results) (f field, err error) {
 		if err != nil {
 			return f, err
 		}
+		others, err := r.redis.sessionKeys(ctx)
+		if err != nil {
+			return f, err
+		}
 		if e.cookies, err = r.signInAll(ctx, c, s.address); err != nil {
 			return f, fmt.Errorf("%s: %w", c.name, err)
 		}
@@ -160,6 +165,13 @@ func (r *run) gather(ctx context.Context, res *results) (f field, err error) {
 		res.memory[c.name] = after - before
 		if err := r.check(ctx, c, s.address, e.cookies); err != nil {
 			return f, fmt.Errorf("%s: %w", c.name, err)
+		}
+		if c.changes > 0 {
+			all, err := r.redis.sessionKeys(ctx)
+			if err != nil {
+				return f, err
+			}
+			e.keys = without(all, others)
 		}
 		e.load = newLoad(c, s.address, e.cookies)
 		f[len(f)-1] = e
@@ -189,8 +201,9 @@ func (r *run) playRounds(ctx context.Context, f field, res *results) error {
 			return err
 		}
 		for _, t := range turns {
+			calm := r.redis.change(ctx, t.keys, t.changes)
 			figures, err := r.measure(ctx, t.load, t.connections)
-			if err != nil {
+			if err = errors.Join(err, calm()); err != nil {
 				return fmt.Errorf("%s, %d connections: %w", t.name, t.connections, err)
 			}
 			at := cell{t.name, t.connections}
