@@ -179,6 +179,9 @@ func (n *node) follow(ctx context.Context, key string, f found) found {
 // isElsewhere reports whether err is the answer of a node of a cluster that does not
 // have, or not yet have, the key.
 func isElsewhere(err error) bool {
+	if err == nil {
+		return false
+	}
 	var answer redis.Error
 	if !errors.As(err, &answer) {
 		return false

@@ -69,5 +69,6 @@ func Name(n int) string { return fmt.Sprintf("Ada-%05d", n) }
 
 // Greet answers with a page of 129 bytes that names its reader.
 func Greet(w http.ResponseWriter, name string) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	io.WriteString(w, "<!doctype html><title>Your page</title><p>Welcome back, "+name+". Nothing has changed here since the last time you came by.")
 }
