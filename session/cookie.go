@@ -13,45 +13,39 @@ const maxCookies = 3000
 // of them may come from a sister host, and nothing tells which. It reads as
 // [http.Request.Cookies] does, without building all the others.
 func cookieValue(h http.Header, name string) (value string, err error) {
-	lines := h["Cookie"]
-	count := 0
-	for _, line := range lines {
-		count += strings.Count(line, ";") + 1
-	}
-	if count > maxCookies {
-		return "", ErrNoCookie
-	}
-	found := false
-	for _, line := range lines {
-		for rest, more := line, true; more; {
+	count, found := 0, false
+	for _, line := range h["Cookie"] {
+		for rest, more := line, true; more; count++ {
 			var part string
 			part, rest, more = strings.Cut(rest, ";")
 			v, ok := cookieNamed(part, name)
 			switch {
 			case !ok:
 			case found:
-				return "", errTwoCookies
+				err = errTwoCookies
 			default:
 				value, found = v, true
 			}
 		}
 	}
-	if !found {
+	if !found || count > maxCookies {
 		return "", ErrNoCookie
 	}
-	return value, nil
+	return value, err
 }
 
 // cookieNamed returns the value of a name=value pair if it is valid and has that
 // name.
 func cookieNamed(part, name string) (value string, ok bool) {
-	part = textproto.TrimString(part)
+	for part != "" && isSpace(part[0]) {
+		part = part[1:]
+	}
 	if !strings.HasPrefix(part, name) {
 		return "", false
 	}
-	got, value, _ := strings.Cut(part, "=")
-	if textproto.TrimString(got) != name {
-		return "", false
+	blank, value, _ := strings.Cut(textproto.TrimString(part[len(name):]), "=")
+	if textproto.TrimString(blank) != "" {
+		return "", false // another name, which begins like this one
 	}
 	if n := len(value); n > 1 && value[0] == '"' && value[n-1] == '"' {
 		value = value[1 : n-1]
@@ -63,6 +57,9 @@ func cookieNamed(part, name string) (value string, ok bool) {
 	}
 	return value, true
 }
+
+// isSpace is about what [textproto.TrimString] trims.
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
 
 // headerOnly lets scs write a cookie without the response.
 type headerOnly struct {

@@ -134,8 +134,8 @@ func (adapter) CommitCtx(ctx context.Context, token string, plain []byte, deadli
 
 // create writes a session that does not exist yet.
 func (e *errand) create(token string, plain []byte, deadline time.Time) error {
-	secret, ok := parseToken(token)
-	if !ok {
+	secret := secret(token)
+	if !secret.isToken() {
 		return errors.New("session: scs made a token of another form")
 	}
 	m := e.manager

@@ -19,13 +19,16 @@ func (m *Manager) Load(r *http.Request) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	tag, secret, ok := parseCookie(value)
+	tag, secret, ok := splitCookie(value)
 	if !ok {
 		return nil, ErrNoCookie
 	}
 	name, now := secret.name(tag), time.Now()
 	s, known := m.near.get(&name, now)
 	if !known {
+		if !isOurs(tag, secret) {
+			return nil, ErrNoCookie
+		}
 		key := secret.recordKey()
 		s, err = m.read(r.Context(), &name, &key)
 		if errors.Is(err, ErrUnavailable) {

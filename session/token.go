@@ -19,19 +19,15 @@ const (
 // who knows a session's id (Redis does) learns nothing about the key of its record.
 // Purpose and token together fit one block of SHA-256.
 const (
-	purposeID   = "idxauth-session-id/1 "
-	purposeKey  = "idxauth-session-key/1"
+	purposeID   = "session-id/1"
+	purposeKey  = "record-key/1"
 	purposeUser = "idxauth-session-user/1 "
 )
 
-// strict refuses a last character with stray bits: without it several cookie
-// values would name one session.
-var strict = base64.RawURLEncoding.Strict()
-
-// secret is the session token, decoded. It is known to the browser and, until its
-// session is found, to us; never to the store, nor to anything that outlives the
-// request.
-type secret [32]byte
+// secret is the session token as it stands in the cookie. It is known to the browser
+// and, until its session is found, to us; never to the store, nor to anything that
+// outlives the request.
+type secret string
 
 // name says which session, within an application: the slot tag and a hash of the
 // token. It holds no secret.
@@ -54,23 +50,33 @@ func nameOf(k Key) *name {
 // id is the part of n that tells sessions apart.
 func (n *name) id() []byte { return n[tagLen:] }
 
-// parseToken reads what scs made.
-func parseToken(token string) (s secret, ok bool) {
-	if len(token) != tokenLen {
-		return s, false
+// splitCookie splits a cookie value of the right length. Its parts need not be what
+// we made: see isOurs.
+func splitCookie(value string) (tag string, s secret, ok bool) {
+	if len(value) != cookieLen {
+		return "", "", false
 	}
-	// The decoder skips line breaks, hence the count.
-	n, err := strict.Decode(s[:], []byte(token))
-	return s, err == nil && n == len(s)
+	return value[:tagLen], secret(value[tagLen:]), true
 }
 
-// parseCookie splits a cookie value of exactly the right length and alphabet.
-func parseCookie(value string) (tag string, s secret, ok bool) {
-	if len(value) != cookieLen || !isBase64URL(value[0]) || !isBase64URL(value[1]) {
-		return "", s, false
+// isOurs reports whether a tag and a token are such as we make. Nothing else is
+// looked up in the store.
+func isOurs(tag string, s secret) bool {
+	return isBase64URL(tag[0]) && isBase64URL(tag[1]) && s.isToken()
+}
+
+// strict refuses a last character with stray bits, of which scs makes none.
+var strict = base64.RawURLEncoding.Strict()
+
+// isToken reports whether s is 32 bytes as scs encodes them.
+func (s secret) isToken() bool {
+	var b [32]byte
+	if len(s) != tokenLen {
+		return false
 	}
-	s, ok = parseToken(value[tagLen:])
-	return value[:tagLen], s, ok
+	// The decoder skips line breaks, hence the count.
+	n, err := strict.Decode(b[:], []byte(s))
+	return err == nil && n == len(b)
 }
 
 func isBase64URL(c byte) bool {
@@ -78,7 +84,7 @@ func isBase64URL(c byte) bool {
 }
 
 // name returns the name of the session of s.
-func (s *secret) name(tag string) (n name) {
+func (s secret) name(tag string) (n name) {
 	id := s.hash(purposeID)
 	copy(n[:], tag)
 	copy(n[tagLen:], id[:hashLen])
@@ -86,13 +92,13 @@ func (s *secret) name(tag string) (n name) {
 }
 
 // recordKey returns the key that the session's record is sealed with.
-func (s *secret) recordKey() recordKey { return s.hash(purposeKey) }
+func (s secret) recordKey() recordKey { return s.hash(purposeKey) }
 
 // hash hashes s for one purpose, each of which has the same length.
-func (s *secret) hash(purpose string) [sha256.Size]byte {
-	var b [len(purposeKey) + len(s)]byte
+func (s secret) hash(purpose string) [sha256.Size]byte {
+	var b [len(purposeKey) + tokenLen]byte
 	copy(b[:], purpose)
-	copy(b[len(purposeKey):], s[:])
+	copy(b[len(purposeKey):], s)
 	return sha256.Sum256(b[:])
 }
 
