@@ -239,3 +239,56 @@ func measureBytes(b *testing.B, server *redistest.Server, data string) {
 	}
 	b.ReportMetric((used()-before)/sessions, "B/session")
 }
+
+// BenchmarkScale shows that neither a request nor a login gets dearer with the number
+// of sessions that there are, or that their user has. The near cache is off.
+func BenchmarkScale(b *testing.B) {
+	server := redistest.Start(b, "--appendonly", "no")
+	client := server.Client()
+	m := newManager(b, session.NewRedis(client, nil), session.Config{
+		Logger: slog.New(slog.DiscardHandler), NearCache: session.NearCache{Off: true},
+	})
+	r := start(b, m, "ada")
+	load := func(b *testing.B) {
+		for b.Loop() {
+			mustLoad(b, m, r)
+		}
+	}
+	n := 0
+	login := func(user string) func(b *testing.B) {
+		return func(b *testing.B) {
+			for b.Loop() {
+				n++
+				start(b, m, user+fmt.Sprint(n%100))
+			}
+		}
+	}
+	b.Run("load, one session", load)
+	b.Run("start, users with few", login("few"))
+	const sessions = 1_000_000
+	value := client.Get(b.Context(), client.Keys(b.Context(), "app:s:*").Val()[0]).Val()
+	pipe := client.Pipeline()
+	for i := range sessions {
+		pipe.Set(b.Context(), fmt.Sprintf("app:s:{ab}:%016d", i), value, time.Hour)
+		if pipe.Len() == 1000 {
+			if _, err := pipe.Exec(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.Run("load, a million sessions", load)
+	for range 10_000 {
+		start(b, m, "many0")
+	}
+	b.Run("load, of a user with 10,000", func(b *testing.B) {
+		r := start(b, m, "many0")
+		for b.Loop() {
+			mustLoad(b, m, r)
+		}
+	})
+	b.Run("start, a user with 10,000", func(b *testing.B) {
+		for b.Loop() {
+			start(b, m, "many0")
+		}
+	})
+}
