@@ -20,7 +20,8 @@
 // The browser has a cookie with a random token of 256 bits. Redis has, under a hash
 // of the token, a record sealed with another hash of it: who reads Redis learns how
 // many sessions there are and when they end, not whose, and can take over none; who
-// writes to Redis can end sessions, not move, forge or prolong them. In front of the
+// writes to Redis can end sessions, and bring back what he copied before it ended, but
+// not move or forge them, nor prolong them past their deadline. In front of the
 // token stand 12 bits of a hash of the user id, which tell Redis Cluster where all of
 // a user's sessions are, so that listing and ending them are one step each.
 //
@@ -33,19 +34,22 @@
 //   - What an instance of the application changes or ends, it sees at once itself.
 //   - The others see it when Redis has told them: within some milliseconds, one as a
 //     rule.
-//   - None lets in longer than [NearCache].Lease, 2.5 s by default, whatever fails.
+//   - None lets in longer than [NearCache].Lease, 2.5 s by default, whatever fails;
+//     the two exceptions in the list below are those in which Redis itself would say
+//     that the session is there.
 //
 // Why that holds. Redis names every record that is written, deleted, evicted or
 // expires to connections that ask for it (CLIENT TRACKING in broadcasting mode). A
 // Manager has one such stream from each master whose records it keeps. (1) What was
 // read is kept only if no change of it was told of, and the stream was not
 // interrupted, since before the read was sent; so a change is told of before the read,
-// which then sees it, or after, and then ends what is kept. (2) Ten times in a lease a
-// heartbeat goes down the stream, after the server has said that it is the master, and
-// on a cluster that the cluster is whole. A heartbeat that comes back proves that all
-// that had changed when it was sent has arrived, since a connection keeps the order;
-// the lease runs from then. (3) A new stream forgets all that came by the last one.
-// (4) Each session keeps its own limits, and is read again after a minute in any case.
+// which then sees it, or after, and then ends what is kept. (2) Ten times in a lease the
+// server where sessions are read is asked whether it is the one that the stream comes
+// from, and the master, and on a cluster that the cluster is whole; then a heartbeat
+// goes down the stream. When it comes back, all that had changed before the question
+// has arrived, and the lease runs from then. (3) A new stream forgets all that came by
+// the last one. (4) Each session keeps its own limits, and is read again after a minute
+// in any case.
 //
 // What follows for each fault, as long as writes reach Redis at all:
 //
@@ -60,8 +64,12 @@
 //	                            is not kept
 //	cut off with an old master  until it notices that it is alone (cluster-node-timeout),
 //	                            as without a cache, and then the lease
+//	a name or balancer that     at most the lease for what was kept; while a client's
+//	leads elsewhere             old connections stay open, they are believed as without
+//	                            a cache, at most a minute longer
 //	FLUSHALL, CLIENT KILL       as a closed connection
-//	the process was frozen      its lease is over when it goes on
+//	the process was frozen      its lease is over when it goes on; if the whole machine
+//	                            was, its clock may have been, too
 //	Redis refuses tracking      nothing is kept; one warning says so
 //
 // While Redis does not answer, a session that is kept stays good for the rest of the

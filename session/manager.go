@@ -53,7 +53,8 @@ type checker interface {
 // problems in one error, those of a [NewRedis] client included. open turns what
 // was given to [Manager.Start] back into the principal that [Session.Principal]
 // returns; it runs once per opened record, and an error means that the record is
-// unreadable. If nil, the principal is the data itself.
+// unreadable. The principal is shared by all requests of the session: nobody may change
+// it. If nil, the principal is the data itself.
 func New(store Store, cfg Config, open func(userID, data string) (principal any, err error)) (*Manager, error) {
 	cfg, err := cfg.complete()
 	log := cfg.Logger
@@ -81,8 +82,10 @@ func New(store Store, cfg Config, open func(userID, data string) (principal any,
 		log:    log,
 	}
 	if w, ok := store.(watcher); ok && !cfg.NearCache.Off {
-		m.near = newNear(cfg.NearCache)
-		m.watch = w.watch(cfg, m.near)
+		near := newNear(cfg.NearCache)
+		if m.watch = w.watch(cfg, near); m.watch != nil {
+			m.near = near
+		}
 	}
 	return m, nil
 }

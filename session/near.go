@@ -19,20 +19,23 @@ type NearCache struct {
 
 	// Lease is how long a session may be served from the cache after Redis was last
 	// heard of, and so how late a revocation is seen at the worst. Shorter than a
-	// restart of Redis, it makes restarts visible. Default 2.5 s; at least 100 ms.
+	// restart of Redis, it makes restarts visible. Default 2.5 s; from 100 ms to 1 min.
 	Lease time.Duration
 
-	// MaxEntries bounds the number of sessions. Default 65,536.
+	// MaxEntries bounds the number of sessions; it is rounded down a little, but to no
+	// less than 8. Default 65,536.
 	MaxEntries int
 
 	// MaxBytes bounds what they take, as estimated from the length of their
-	// records. Default 64 MB.
+	// records. Sessions of more than 1/256 of it, or of 256 KB if that is more, are
+	// not kept. Default 64 MB.
 	MaxBytes int
 }
 
 const (
 	defaultLease   = 2500 * time.Millisecond
 	minLease       = 100 * time.Millisecond
+	maxLease       = time.Minute
 	defaultEntries = 1 << 16
 	defaultBytes   = 64 << 20
 
@@ -48,8 +51,8 @@ const (
 
 func (c NearCache) check() error {
 	var errs []error
-	if c.Lease != 0 && c.Lease < minLease {
-		errs = append(errs, fmt.Errorf("session: NearCache.Lease %v: want %v or more, or Off", c.Lease, minLease))
+	if c.Lease != 0 && (c.Lease < minLease || c.Lease > maxLease) {
+		errs = append(errs, fmt.Errorf("session: NearCache.Lease %v: want %v to %v, or Off", c.Lease, minLease, maxLease))
 	}
 	if c.MaxEntries < 0 || c.MaxBytes < 0 {
 		errs = append(errs, fmt.Errorf("session: NearCache: MaxEntries %d, MaxBytes %d: want 0 (default) or more", c.MaxEntries, c.MaxBytes))
@@ -76,7 +79,7 @@ func newNear(cfg NearCache) *near {
 	return &near{
 		start:    time.Now(),
 		sessions: newTable(cfg.MaxEntries, cfg.MaxBytes),
-		unknown:  newTable(unknownEntries, unknownEntries*sessionSize),
+		unknown:  newTable(unknownEntries, maxStripes*minStripeBytes), // the entries are what bounds it
 	}
 }
 
@@ -172,6 +175,9 @@ const (
 	ways       = 8 // slots of a set
 	maxStripes = 256
 
+	// minStripeBytes is room for the largest record and some more.
+	minStripeBytes = 256 << 10
+
 	// sessionSize is what an entry takes beside its record.
 	sessionSize = 256
 )
@@ -193,7 +199,7 @@ type slot struct {
 
 func newTable(entries, bytes int) table {
 	stripes := 1
-	for stripes < maxStripes && stripes*2*ways <= entries {
+	for stripes < maxStripes && stripes*2*ways <= entries && bytes/(stripes*2) >= minStripeBytes {
 		stripes *= 2
 	}
 	return table{

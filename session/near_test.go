@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -564,4 +565,170 @@ func userWithTag(tag string) string {
 			return user
 		}
 	}
+}
+
+// stay checks how long a session that has ended is still let in.
+func stay(t *testing.T, m *session.Manager, r *http.Request, lease time.Duration) {
+	t.Helper()
+	ended := time.Now()
+	for time.Since(ended) < 10*lease {
+		asked := time.Now()
+		if _, err := m.Load(r); err != nil {
+			return
+		}
+		if late := asked.Sub(ended); late > lease+100*time.Millisecond { // some, for the write's way
+			t.Fatalf("still let in %v after the session ended; the lease is %v", late, lease)
+		}
+	}
+}
+
+// Sentinel promotes a replica while the old master lives on, out of the sentinels'
+// reach but not of ours. go-redis follows with new connections; the stream must, too.
+func TestStreamDoesNotStayWithAnOldMaster(t *testing.T) {
+	t.Parallel()
+	sentinel := redistest.StartSentinel(t)
+	ctx := t.Context()
+	open := func() (*redis.Client, *trips) {
+		client := redis.NewFailoverClient(&redis.FailoverOptions{
+			MasterName: redistest.MasterName, SentinelAddrs: sentinel.Addrs, Username: "app", Password: "pw",
+			ContextTimeoutEnabled: true, ReadTimeout: 250 * time.Millisecond, DialTimeout: 500 * time.Millisecond, MaxRetries: 1, PipelinePoolSize: -1,
+		})
+		t.Cleanup(func() { client.Close() })
+		w := &trips{}
+		client.AddHook(w)
+		return client, w
+	}
+	for _, n := range sentinel.Nodes() {
+		if err := n.Client().Do(ctx, "ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all").Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const lease = 500 * time.Millisecond
+	cfg := session.Config{NearCache: session.NearCache{Lease: lease}}
+	c1, w := open()
+	c2, _ := open()
+	here, there := newManager(t, session.NewRedis(c1, nil), cfg), newManager(t, session.NewRedis(c2, nil), cfg)
+	_, r := signIn(t, there, "ada")
+	warm(t, here, w, r)
+	port := sentinel.Isolate()
+	for _, c := range []*redis.Client{c1, c2} {
+		redistest.Eventually(t, "the clients follow", func() bool {
+			return strings.Contains(c.Info(ctx, "server").Val(), "tcp_port:"+port)
+		})
+	}
+	if err := there.End(ctx, mustLoad(t, there, r)); err != nil {
+		t.Fatal(err)
+	}
+	stay(t, here, r, lease)
+}
+
+// The same behind a name or a balancer that leads to another server from now on.
+func TestStreamFollowsTheDialer(t *testing.T) {
+	a, b := startRedis(t), startRedis(t)
+	ctx := t.Context()
+	var target atomic.Pointer[string]
+	target.Store(&a.Addr)
+	open := func() (*redis.Client, *trips) {
+		client := redis.NewClient(&redis.Options{
+			Addr: "redis.internal:6379", ContextTimeoutEnabled: true, ReadTimeout: 250 * time.Millisecond, PipelinePoolSize: -1,
+			Dialer: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, "tcp", *target.Load())
+			},
+		})
+		t.Cleanup(func() { client.Close() })
+		w := &trips{}
+		client.AddHook(w)
+		return client, w
+	}
+	const lease = 500 * time.Millisecond
+	cfg := session.Config{NearCache: session.NearCache{Lease: lease}}
+	c1, w := open()
+	c2, _ := open()
+	here, there := newManager(t, session.NewRedis(c1, nil), cfg), newManager(t, session.NewRedis(c2, nil), cfg)
+	_, r := signIn(t, there, "ada")
+	warm(t, here, w, r)
+	host, port, _ := net.SplitHostPort(a.Addr)
+	b.Client().ReplicaOf(ctx, host, port)
+	redistest.Eventually(t, "b has the data", func() bool { return b.Client().DBSize(ctx).Val() == a.Client().DBSize(ctx).Val() })
+	b.Client().ReplicaOf(ctx, "no", "one")
+	target.Store(&b.Addr)
+	a.Client().Do(ctx, "client", "kill", "type", "normal", "skipme", "yes")
+	warm(t, here, w, r)
+	if err := there.End(ctx, mustLoad(t, there, r)); err != nil {
+		t.Fatal(err)
+	}
+	stay(t, here, r, lease)
+}
+
+// panics is a client's hook that panics some times.
+type panics struct {
+	trips
+	left atomic.Int32
+}
+
+func (p *panics) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if cmd.Name() == "get" && p.left.Add(-1) >= 0 {
+			panic("hook")
+		}
+		return next(ctx, cmd)
+	}
+}
+
+// net/http recovers the panics of requests: a reader that ended so holds up nobody.
+func TestPanicInARead(t *testing.T) {
+	server := startRedis(t)
+	p := &panics{}
+	client := redis.NewClient(&redis.Options{Addr: server.Addr, ContextTimeoutEnabled: true, PipelinePoolSize: -1})
+	defer client.Close()
+	client.AddHook(p)
+	m := newManager(t, session.NewRedis(client, nil), session.Config{NearCache: session.NearCache{Off: true}})
+	_, r := signIn(t, m, "ada")
+	const n = 5
+	p.left.Store(n)
+	for range n {
+		func() {
+			defer func() { recover() }()
+			m.Load(r)
+		}()
+	}
+	mustLoad(t, m, r)
+}
+
+// A process that starts while its cluster hangs answers in time, too.
+func TestClusterThatHangsFromTheStart(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() // the system accepts for it, and nobody answers
+	client := redis.NewUniversalClient(promptTo(t, "redis://"+l.Addr().String()+","+l.Addr().String()))
+	defer client.Close()
+	m := newManager(t, session.NewRedis(client, nil), session.Config{})
+	for i := range 8 {
+		start := time.Now()
+		_, err := m.Load(requestWith(&http.Cookie{Name: m.CookieName(), Value: "ab" + randomToken()}))
+		wantError(t, "Load", err, session.ErrUnavailable)
+		if took := time.Since(start); took > 900*time.Millisecond || i > 3 && took > 100*time.Millisecond {
+			t.Errorf("load %d took %v", i, took)
+		}
+	}
+}
+
+// A manager whose client is closed leaves Redis alone.
+func TestClientClosedFirst(t *testing.T) {
+	server := startRedis(t)
+	client := redis.NewClient(&redis.Options{Addr: server.Addr, ContextTimeoutEnabled: true, PipelinePoolSize: -1})
+	w := &trips{}
+	client.AddHook(w)
+	m := newManager(t, session.NewRedis(client, nil), session.Config{NearCache: session.NearCache{Lease: 200 * time.Millisecond}})
+	_, r := signIn(t, m, "ada")
+	warm(t, m, w, r)
+	client.Close()
+	redistest.Eventually(t, "nobody listens to changes", func() bool {
+		return !strings.Contains(server.Client().ClientList(t.Context()).Val(), "cmd=subscribe")
+	})
+	m.Close()
+	m.Close()
+	m.Load(r)
 }

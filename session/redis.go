@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/idxauth/idxauth/internal/background"
 )
 
 // defaultTimeout bounds one store operation in all. A request that waits longer is
@@ -49,8 +51,8 @@ type RedisOptions struct {
 // With the namespace as Space, records are under Space:s:{tag}:id, the sorted set
 // of a user's sessions under Space:u:{tag}:user, both of them hashes, and claims
 // under Space:n:name. The commands that are sent are EVALSHA, EVAL, GET, SET, DEL and
-// PING, for the near cache also CLIENT ID, CLIENT TRACKING, SUBSCRIBE, ROLE and, on a
-// cluster, CLUSTER INFO, and once INFO. The scripts also call PTTL, EXPIREAT, PEXPIREAT, SETRANGE,
+// PING and INFO, for the near cache also CLIENT ID, CLIENT TRACKING, SUBSCRIBE and, on a
+// cluster, CLUSTER INFO. The scripts also call PTTL, EXPIREAT, PEXPIREAT, SETRANGE,
 // GETRANGE, ZADD, ZREM, ZCARD, ZRANGE, ZREMRANGEBYSCORE and EXISTS.
 func NewRedis(client redis.UniversalClient, opts *RedisOptions) Store {
 	s := &redisStore{client: client, timeout: defaultTimeout}
@@ -92,8 +94,10 @@ func within[T any](ctx context.Context, s *redisStore, op func(context.Context) 
 	}
 	answers := make(chan answer, 1)
 	go func() {
-		value, err := op(ctx)
-		answers <- answer{value, err}
+		a := answer{err: errPanic}
+		defer func() { answers <- a }()
+		defer background.Recover() // a stands if it was needed
+		a.value, a.err = op(ctx)
 	}()
 	select {
 	case a := <-answers:
@@ -106,7 +110,11 @@ func within[T any](ctx context.Context, s *redisStore, op func(context.Context) 
 
 func (s *redisStore) Load(ctx context.Context, k Key) (Record, error) {
 	key := s.record(k)
-	return s.node(ctx, key).reads.get(ctx, key).record()
+	n, err := s.node(ctx, key)
+	if err != nil {
+		return Record{}, err
+	}
+	return n.reads.get(ctx, key).record()
 }
 
 // A value is a record's expiry, in milliseconds since 1970, and its data. Redis knows

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/idxauth/idxauth/internal/background"
 )
 
 const (
@@ -42,21 +44,24 @@ func newNode(s *redisStore, client redis.UniversalClient) *node {
 	return n
 }
 
-// node returns the server that has key.
-func (s *redisStore) node(ctx context.Context, key string) *node {
+// node returns the server that has key. The error, of a cluster's client that does not
+// know yet where anything is, comes in time.
+func (s *redisStore) node(ctx context.Context, key string) (*node, error) {
 	cluster, ok := s.client.(*redis.ClusterClient)
 	if !ok {
-		return s.only
+		return s.only, nil
 	}
 	master, err := s.masterFor(ctx, cluster, key)
 	if err != nil {
-		return s.only // whose client will say what is wrong
+		return nil, err
 	}
-	if n, ok := s.nodes.Load(master); ok {
-		return n.(*node)
+	n, ok := s.nodes.Load(master)
+	if !ok {
+		s.forgetIdleNodes()
+		n, _ = s.nodes.LoadOrStore(master, newNode(s, master))
 	}
-	n, _ := s.nodes.LoadOrStore(master, newNode(s, master))
-	return n.(*node)
+	n.(*node).usedAt.Store(int64(time.Since(processStart)))
+	return n.(*node), nil
 }
 
 // masterFor asks no server, once the client knows the cluster.
@@ -64,18 +69,41 @@ func (s *redisStore) masterFor(ctx context.Context, cluster *redis.ClusterClient
 	if s.knowsCluster.Load() {
 		return cluster.MasterForKey(ctx, key)
 	}
+	if !s.only.up() {
+		return nil, errDown
+	}
 	master, err := within(ctx, s, func(ctx context.Context) (*redis.Client, error) {
 		return cluster.MasterForKey(ctx, key)
 	})
+	s.only.report(ctx, err)
 	s.knowsCluster.Store(err == nil)
 	return master, err
 }
 
+// idleNode is when a node of a cluster that nobody asks has left it.
+const idleNode = 10 * time.Minute
+
+func (n *node) isIdle() bool {
+	return n != n.store.only && time.Since(processStart)-time.Duration(n.usedAt.Load()) > idleNode
+}
+
+func (s *redisStore) forgetIdleNodes() {
+	s.nodes.Range(func(client, n any) bool {
+		if n.(*node).isIdle() {
+			s.nodes.Delete(client)
+		}
+		return true
+	})
+}
+
 // ask runs op, which needs the server that has key.
 func ask[T any](ctx context.Context, s *redisStore, key string, op func(context.Context) (T, error)) (T, error) {
-	n := s.node(ctx, key)
+	var none T
+	n, err := s.node(ctx, key)
+	if err != nil {
+		return none, err
+	}
 	if !n.up() {
-		var none T
 		return none, errDown
 	}
 	value, err := within(ctx, s, op)
@@ -101,7 +129,7 @@ func (n *node) up() bool {
 // left before the answer can tell neither.
 func (n *node) report(ctx context.Context, err error) {
 	switch {
-	case ctx.Err() != nil:
+	case hasEnded(ctx):
 		return
 	case !isSilence(err):
 		if n.failures.Load() != 0 {
@@ -109,8 +137,7 @@ func (n *node) report(ctx context.Context, err error) {
 		}
 		return
 	}
-	if n.failures.Add(1) == maxFailures {
-		n.down.Store(true)
+	if n.failures.Add(1) >= maxFailures && !n.down.Swap(true) {
 		if cluster, ok := n.store.client.(*redis.ClusterClient); ok {
 			cluster.ReloadState(context.Background()) // another one may be master now
 		}
@@ -118,9 +145,17 @@ func (n *node) report(ctx context.Context, err error) {
 	}
 }
 
-// isSilence reports whether err comes from anything but the server's answer.
+// hasEnded reports whether ctx is over. A connection can notice its deadline before
+// the context does.
+func hasEnded(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && isPast(deadline)
+}
+
+// isSilence reports whether err means that the server did not answer: it is neither an
+// answer, nor is it about our own side, where a pool is full or the client closed.
 func isSilence(err error) bool {
-	if err == nil {
+	if err == nil || errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrClosed) {
 		return false
 	}
 	var answer redis.Error
@@ -130,6 +165,7 @@ func isSilence(err error) bool {
 // probe asks whether n is there, on a connection of its own: after some failures the
 // pool of a client waits for a second before it tries again.
 func (n *node) probe() {
+	defer background.Recover() // of hooks and dialers that are the application's
 	client := n.client
 	if c, ok := client.(*redis.Client); ok {
 		o := sideOptions(c)
@@ -151,6 +187,7 @@ func (n *node) probe() {
 func sideOptions(client *redis.Client) *redis.Options {
 	o := *client.Options()
 	o.Protocol = 2
+	o.MaintNotificationsConfig = nil // the client changes what this points to
 	o.PoolSize, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns = 1, 0, 0, 0
 	o.PipelinePoolSize = -1
 	o.MaxRetries = -1

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/idxauth/idxauth/internal/background"
 )
 
 const (
@@ -66,14 +68,24 @@ func (rs *reads) get(ctx context.Context, key string) found {
 	}
 	rs.trips++
 	rs.mu.Unlock()
-	value, err := within(ctx, rs.node.store, func(ctx context.Context) ([]byte, error) {
-		return rs.node.client.Get(ctx, key).Bytes()
+	return rs.alone(ctx, key)
+}
+
+func (rs *reads) alone(ctx context.Context, key string) found {
+	// Also after a panic: hooks of the client are the application's.
+	defer func() {
+		if batch := rs.next(); batch != nil {
+			go rs.serve(batch)
+		}
+	}()
+	f, err := within(ctx, rs.node.store, func(ctx context.Context) (found, error) {
+		value, err := rs.node.client.Get(ctx, key).Bytes()
+		f := rs.node.follow(ctx, key, found{value, true, err})
+		return f, f.err
 	})
 	rs.node.report(ctx, err)
-	if batch := rs.next(ctx, err); batch != nil {
-		go rs.serve(batch)
-	}
-	return rs.node.follow(ctx, key, found{value, true, err})
+	f.err = err
+	return f
 }
 
 func (r *read) wait(ctx context.Context, timeout time.Duration) found {
@@ -93,13 +105,15 @@ func (r *read) wait(ctx context.Context, timeout time.Duration) found {
 	}
 }
 
-// next returns those who go with the next trip, or nil if nobody waits. After a trip
-// under ctx that ended in silence, they get that answer: they have waited as long.
-func (rs *reads) next(ctx context.Context, err error) []*read {
+// next returns those who go with the next trip, or nil if nobody waits. If the node has
+// been found to be down, they wait no longer.
+func (rs *reads) next() []*read {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	if ctx.Err() == nil && isSilence(err) {
-		deliver(rs.waiting, found{err: err})
+	if rs.node.down.Load() {
+		for _, r := range rs.waiting {
+			r.deliver(found{err: errDown})
+		}
 		rs.waiting = nil
 	}
 	n := min(len(rs.waiting), maxBatch)
@@ -112,57 +126,74 @@ func (rs *reads) next(ctx context.Context, err error) []*read {
 	return batch
 }
 
+func (r *read) deliver(f found) {
+	r.found = f
+	r.done <- struct{}{}
+}
+
 // serve makes trips until nobody waits.
 func (rs *reads) serve(batch []*read) {
-	ctx := context.Background() // nobody's to cancel: others wait for the same trip
 	for batch != nil {
-		batch = rs.next(ctx, rs.trip(ctx, batch))
+		rs.trip(batch)
+		batch = rs.next()
 	}
 }
 
-func (rs *reads) trip(ctx context.Context, batch []*read) error {
-	keys := make([]string, len(batch)) // a trip that is given up must not look at batch
+// trip reads for all of batch.
+func (rs *reads) trip(batch []*read) {
+	ctx := context.Background() // nobody's to cancel: others wait for the same trip
+	keys := make([]string, len(batch))
 	for i, r := range batch {
 		keys[i] = r.key
 	}
-	gets, err := within(ctx, rs.node.store, func(ctx context.Context) ([]*redis.StringCmd, error) {
+	results, err := rs.fetch(ctx, keys)
+	rs.node.report(ctx, err)
+	for i, r := range batch {
+		switch {
+		case results == nil:
+			r.deliver(found{err: err})
+		case isElsewhere(results[i].err):
+			go func() {
+				defer background.Recover() // the reader has a time limit of its own
+				r.deliver(rs.node.follow(ctx, r.key, results[i]))
+			}()
+		default:
+			r.deliver(results[i])
+		}
+	}
+}
+
+// fetch reads keys in one pipeline. The error is the silence of the node, as a whole or
+// in the middle.
+func (rs *reads) fetch(ctx context.Context, keys []string) (results []found, err error) {
+	err = errPanic
+	defer background.Recover() // err stands if it was needed
+	results, err = within(ctx, rs.node.store, func(ctx context.Context) ([]found, error) {
 		pipe := rs.node.client.Pipeline()
 		gets := make([]*redis.StringCmd, len(keys))
 		for i, key := range keys {
 			gets[i] = pipe.Get(ctx, key)
 		}
-		_, err := pipe.Exec(ctx)
-		if isSilence(err) {
-			return nil, err
+		pipe.Exec(ctx) // each command has its own error
+		results := make([]found, len(keys))
+		for i, get := range gets {
+			value, err := get.Bytes()
+			results[i] = found{value, true, err}
 		}
-		return gets, nil
+		return results, nil
 	})
-	rs.node.report(ctx, err)
 	if err != nil {
-		deliver(batch, found{err: err})
-		return err
+		return nil, err
 	}
-	for i, r := range batch {
-		value, err := gets[i].Bytes()
-		r.found = found{value, true, err}
-		if isElsewhere(err) {
-			go func() {
-				r.found = rs.node.follow(ctx, r.key, r.found)
-				r.done <- struct{}{}
-			}()
-			continue
+	for _, f := range results {
+		if isSilence(f.err) {
+			return results, f.err
 		}
-		r.done <- struct{}{}
 	}
-	return nil
+	return results, nil
 }
 
-func deliver(batch []*read, f found) {
-	for _, r := range batch {
-		r.found = f
-		r.done <- struct{}{}
-	}
-}
+var errPanic = errors.New("session: panic in a hook of the Redis client")
 
 // follow asks again, by way of the cluster's client, what n does not know because
 // the key's slot has moved or is about to.
@@ -170,9 +201,7 @@ func (n *node) follow(ctx context.Context, key string, f found) found {
 	if !isElsewhere(f.err) || n == n.store.only {
 		return f
 	}
-	value, err := within(ctx, n.store, func(ctx context.Context) ([]byte, error) {
-		return n.store.client.Get(ctx, key).Bytes()
-	})
+	value, err := n.store.client.Get(ctx, key).Bytes()
 	return found{value, false, err}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -42,8 +43,14 @@ type watch struct {
 	starting sync.Mutex // of a stream, excludes closing
 }
 
-// watch begins with the first load: a store that is never used gets no connection.
+// watch begins with the first load: a store that is never used gets no connection. It
+// returns nil for a client that does not tell which servers it talks to.
 func (s *redisStore) watch(cfg Config, near *near) *watch {
+	if !s.settings.known {
+		cfg.Logger.Warn("session: each request asks Redis: the near cache needs a *redis.Client or *redis.ClusterClient; set NearCache.Off if that is meant to be",
+			"client", fmt.Sprintf("%T", s.client))
+		return nil
+	}
 	w := &watch{
 		store:  s,
 		near:   near,
@@ -67,7 +74,10 @@ func (w *watch) close() {
 // stream covers it.
 func (w *watch) load(ctx context.Context, n *name) (Record, *lease, error) {
 	key := w.store.record(n.key(w.space))
-	node := w.store.node(ctx, key)
+	node, err := w.store.node(ctx, key)
+	if err != nil {
+		return Record{}, nil, err
+	}
 	lease := w.streamOf(node).lease.Load() // before the read, or a change could slip in between
 	found := node.reads.get(ctx, key)
 	if !found.direct {
@@ -86,9 +96,7 @@ type stream struct {
 	last  *lease                // for what was read last; of the goroutine of run
 }
 
-// streamOf returns the stream from n, and notes that n is in use.
 func (w *watch) streamOf(n *node) *stream {
-	n.usedAt.Store(int64(time.Since(processStart)))
 	if s, ok := w.streams.Load(n); ok {
 		return s.(*stream)
 	}
@@ -113,9 +121,6 @@ const (
 	shortPause = 25 * time.Millisecond
 	longPause  = 250 * time.Millisecond // at most, so that a restart of Redis stays invisible
 	veryLong   = time.Minute            // after a refusal, which will be repeated
-
-	// idleNode is when a node that is not there and not asked has left the cluster.
-	idleNode = 10 * time.Minute
 )
 
 // run keeps the stream up until the watch is closed or the node has left.
@@ -125,23 +130,20 @@ func (s *stream) run(client *redis.Client) {
 		began := time.Now()
 		err := s.follow(client)
 		s.lease.Store(nil) // what is kept already stays until its lease ends, or another one begins
-		switch {
-		case isRefusal(err):
+		if !isNetwork(err) {
 			s.end()
+		}
+		switch {
+		case errors.Is(err, redis.ErrClosed), s.node.isIdle():
+			s.watch.streams.Delete(s.node)
+			return
+		case isRefusal(err):
 			s.watch.refuse(err)
 			pause = veryLong
-		case !isNetwork(err):
-			s.end()
-			pause = shortPause
 		case time.Since(began) > time.Second:
 			pause = shortPause
 		default:
 			pause = min(2*pause, longPause)
-		}
-		if time.Since(processStart)-time.Duration(s.node.usedAt.Load()) > idleNode {
-			s.watch.streams.Delete(s.node)
-			s.node.store.nodes.Delete(client)
-			return
 		}
 		select {
 		case <-s.watch.life.Done():
@@ -155,21 +157,18 @@ func (s *stream) follow(client *redis.Client) error {
 	ctx, cancel := context.WithCancelCause(s.watch.life)
 	defer cancel(nil)
 	o := sideOptions(client)
-	o.OnConnect = s.watch.track(o.OnConnect)
+	var server atomic.Value // which one the stream comes from
+	o.OnConnect = s.watch.track(o.OnConnect, &server)
 	side := redis.NewClient(o)
 	defer side.Close()
 	changes := side.Subscribe(ctx)
 	defer changes.Close()
 	context.AfterFunc(ctx, func() { changes.Close() }) // the end of ctx does not end a read
 
-	asked := s.now()
 	if err := changes.Subscribe(ctx, invalidations); err != nil {
 		return err
 	}
-	s.watch.running.Go(func() {
-		defer background.Recover()
-		cancel(s.beat(ctx, client, changes))
-	})
+	beating := false
 	for {
 		message, err := changes.ReceiveTimeout(ctx, s.watch.lease)
 		if err != nil {
@@ -177,12 +176,22 @@ func (s *stream) follow(client *redis.Client) error {
 		}
 		switch m := message.(type) {
 		case *redis.Subscription: // also after go-redis has connected again by itself
+			asked := s.now()
+			if err := s.isFrom(ctx, client, &server); err != nil {
+				return err
+			}
 			s.begin(asked)
+			if !beating {
+				beating = true
+				s.watch.running.Go(func() {
+					defer background.Recover()
+					cancel(s.beat(ctx, client, changes, &server))
+				})
+			}
 		case *redis.Pong:
 			if sent, err := strconv.ParseInt(m.Payload, 10, 64); err == nil {
 				s.prove(sent)
 			}
-			asked = s.now()
 		case *redis.Message:
 			s.watch.drop(m.Payload)
 			for _, key := range m.PayloadSlice {
@@ -192,15 +201,21 @@ func (s *stream) follow(client *redis.Client) error {
 	}
 }
 
-// track turns tracking on for each new connection, redirected to itself. It is done
-// before the subscription, and nothing is kept until that is confirmed.
-func (w *watch) track(before func(context.Context, *redis.Conn) error) func(context.Context, *redis.Conn) error {
+// track turns tracking on for each new connection, redirected to itself, and notes
+// which server it is with. It is done before the subscription, and nothing is kept
+// until that is confirmed.
+func (w *watch) track(before func(context.Context, *redis.Conn) error, server *atomic.Value) func(context.Context, *redis.Conn) error {
 	return func(ctx context.Context, cn *redis.Conn) error {
 		if before != nil {
 			if err := before(ctx, cn); err != nil {
 				return err
 			}
 		}
+		info, err := cn.Info(ctx, "replication").Result()
+		if err != nil {
+			return err
+		}
+		server.Store(masterOf(info))
 		id, err := cn.ClientID(ctx).Result()
 		if err != nil {
 			return err
@@ -213,9 +228,12 @@ func (w *watch) track(before func(context.Context, *redis.Conn) error) func(cont
 // beats in a lease: one that gets lost does not end it.
 const beats = 10
 
-// beat sends heartbeats down the stream. What comes back proves that everything that
-// had changed when it was sent has arrived: a connection keeps the order.
-func (s *stream) beat(ctx context.Context, client *redis.Client, changes *redis.PubSub) error {
+// beat sends heartbeats down the stream. What comes back proves that everything has
+// arrived that had changed before the same server was asked whether it is the one. The
+// question is part of the proof: a server tells of changes when it has answered all
+// that it had read, so an answer to a heartbeat can be faster than a change that came
+// before it, but not than one that came before an earlier answer.
+func (s *stream) beat(ctx context.Context, client *redis.Client, changes *redis.PubSub, server *atomic.Value) error {
 	ticker := time.NewTicker(s.watch.lease / beats)
 	defer ticker.Stop()
 	for {
@@ -225,8 +243,8 @@ func (s *stream) beat(ctx context.Context, client *redis.Client, changes *redis.
 		case <-ticker.C:
 		}
 		sent := s.now()
-		err := s.isMaster(ctx, client)
-		if errors.Is(err, errNoMaster) || isRefusal(err) {
+		err := s.isFrom(ctx, client, server)
+		if errors.Is(err, errNoMaster) || errors.Is(err, redis.ErrClosed) || isRefusal(err) {
 			return err
 		}
 		if err == nil {
@@ -235,34 +253,44 @@ func (s *stream) beat(ctx context.Context, client *redis.Client, changes *redis.
 	}
 }
 
-var errNoMaster = errors.New("session: the Redis node is not the master of its keys any more")
+var errNoMaster = errors.New("session: the stream does not come from the master of the keys any more")
 
-// isMaster asks the node whether it is still the one to hear changes from. One that
-// was replaced, or that is cut off from the rest of its cluster, does not get any.
-func (s *stream) isMaster(ctx context.Context, client *redis.Client) error {
+// isFrom checks that the server where client reads is that of the stream, and the
+// master. One that was replaced, or that is cut off from the rest of its cluster, does
+// not hear of all changes; and after a failover a client's new connections can be with
+// another server than its old ones.
+func (s *stream) isFrom(ctx context.Context, client *redis.Client, server *atomic.Value) error {
 	if !s.node.up() {
 		return errDown
 	}
 	_, err := within(ctx, s.node.store, func(ctx context.Context) (any, error) {
 		pipe := client.Pipeline()
-		role := pipe.Do(ctx, "role")
-		info := redis.NewStringResult("cluster_state:ok", nil)
+		replication := pipe.Info(ctx, "replication")
+		cluster := redis.NewStringResult("cluster_state:ok", nil)
 		if _, ok := s.node.store.client.(*redis.ClusterClient); ok {
-			info = pipe.ClusterInfo(ctx)
+			cluster = pipe.ClusterInfo(ctx)
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
 			return nil, err
 		}
-		answer, err := role.Slice()
-		if err != nil {
-			return nil, err
-		}
-		if len(answer) == 0 || answer[0] != "master" || !strings.Contains(info.Val(), "cluster_state:ok") {
+		master := masterOf(replication.Val())
+		if master == "" || master != server.Load() || !strings.Contains(cluster.Val(), "cluster_state:ok") {
 			return nil, errNoMaster
 		}
 		return nil, nil
 	})
 	return err
+}
+
+// masterOf returns what tells a master from all others in the answer to INFO
+// replication: each begins a history of its own. It is empty for a replica.
+func masterOf(info string) string {
+	if !strings.Contains(info, "role:master") {
+		return ""
+	}
+	_, rest, _ := strings.Cut(info, "master_replid:")
+	id, _, _ := strings.Cut(rest, "\r\n")
+	return id
 }
 
 func (s *stream) now() int64 { return s.watch.near.clock(time.Now()) }
@@ -305,7 +333,7 @@ func (w *watch) nameOf(key string) (n name, ok bool) {
 // refuse tells once that there will be no near cache.
 func (w *watch) refuse(err error) {
 	if !w.refused.Swap(true) {
-		w.log.Warn("session: each request asks Redis, because Redis refuses what the near cache needs: CLIENT ID, CLIENT TRACKING, SUBSCRIBE, ROLE, on a cluster CLUSTER INFO; set NearCache.Off if that is meant to be", "error", err)
+		w.log.Warn("session: each request asks Redis, because Redis refuses what the near cache needs: CLIENT ID, CLIENT TRACKING, SUBSCRIBE, INFO, on a cluster CLUSTER INFO; set NearCache.Off if that is meant to be", "error", err)
 	}
 }
 
@@ -315,8 +343,12 @@ func isRefusal(err error) bool {
 	if !errors.As(err, &answer) {
 		return false
 	}
-	kind, _, _ := strings.Cut(answer.Error(), " ")
-	return kind == "ERR" || kind == "NOPERM" || kind == "NOAUTH" || kind == "WRONGPASS"
+	for _, beginning := range []string{"NOPERM", "NOAUTH", "WRONGPASS", "ERR unknown", "ERR syntax", "ERR wrong number", "ERR This instance has cluster support disabled"} {
+		if strings.HasPrefix(answer.Error(), beginning) {
+			return true
+		}
+	}
+	return false
 }
 
 // isNetwork reports whether err is the end of a connection, and nothing said on it.

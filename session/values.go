@@ -59,7 +59,8 @@ func Put(ctx context.Context, key string, value any) error {
 }
 
 // Pop returns the value under key and removes it, in the store too. Of several
-// requests that pop one value at the same time, one gets it.
+// requests that pop one value at the same time, one gets it. If Redis did not answer
+// in time, the value may be gone although nobody got it.
 func Pop[T any](ctx context.Context, key string) (value T, ok bool, err error) {
 	err = change(ctx, func(values valueMap) (err error) {
 		var zero T

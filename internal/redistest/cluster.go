@@ -2,6 +2,7 @@ package redistest
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -108,10 +109,13 @@ func (c *Cluster) MoveSlot(key string) {
 
 // owner returns the master that has slot.
 func (c *Cluster) owner(slot int64) *Server {
-	for _, part := range c.Nodes[0].client.ClusterSlots(context.Background()).Val() {
-		if int64(part.Start) <= slot && slot <= int64(part.End) {
+	for _, shard := range c.Nodes[0].client.ClusterShards(context.Background()).Val() {
+		for _, part := range shard.Slots {
+			if slot < part.Start || slot > part.End {
+				continue
+			}
 			for _, n := range c.Nodes {
-				if n.Addr == part.Nodes[0].Addr {
+				if strings.HasSuffix(n.Addr, fmt.Sprint(":", shard.Nodes[0].Port)) {
 					return n
 				}
 			}

@@ -89,6 +89,39 @@ func (s *Sentinel) Failover() {
 	}
 }
 
+// Nodes returns the master and its replicas, in no order that lasts.
+func (s *Sentinel) Nodes() []*Server { return s.nodes }
+
+// Isolate cuts the master off from sentinels and replicas, which use Redis' default
+// user, but not from clients that sign in as another one. It waits until the sentinels
+// agree on another master, and returns the port of that.
+func (s *Sentinel) Isolate() (port string) {
+	s.t.Helper()
+	ctx := context.Background()
+	old := s.master(s.Addrs[0])
+	for _, n := range s.nodes {
+		if n.Addr != old {
+			continue
+		}
+		must(s.t, n.client.Do(ctx, "WAIT", 2, 1000).Err())
+		_, err := n.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
+			p.Do(ctx, "ACL", "SETUSER", "default", "off")
+			p.Do(ctx, "CLIENT", "KILL", "USER", "default", "SKIPME", "yes")
+			p.Do(ctx, "CLIENT", "KILL", "TYPE", "replica")
+			return nil
+		})
+		must(s.t, err)
+	}
+	for _, addr := range s.Addrs {
+		Eventually(s.t, "a replica was promoted", func() bool {
+			now := s.master(addr)
+			return now != "" && now != old
+		})
+	}
+	_, port, _ = net.SplitHostPort(s.master(s.Addrs[0]))
+	return port
+}
+
 // master asks one sentinel who is master.
 func (s *Sentinel) master(addr string) string {
 	c := redis.NewSentinelClient(&redis.Options{Addr: addr, ReadTimeout: time.Second})

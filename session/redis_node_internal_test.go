@@ -1,0 +1,92 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/idxauth/idxauth/internal/redistest"
+)
+
+// What no timing of a test would meet reliably is tested from inside.
+
+// slow is a connection whose answers take some time.
+type slow struct{ net.Conn }
+
+func (c slow) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	<-time.After(15 * time.Millisecond)
+	return n, err
+}
+
+// A caller whose own deadline is too short for Redis says nothing about Redis.
+func TestImpatientCallersAreNoFailures(t *testing.T) {
+	server := redistest.Start(t)
+	client := redis.NewClient(&redis.Options{
+		Addr: server.Addr, ContextTimeoutEnabled: true, MaxRetries: -1, PipelinePoolSize: -1,
+		Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+			return slow{c}, err
+		},
+	})
+	defer client.Close()
+	s := NewRedis(client, nil).(*redisStore)
+	for range 100 {
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Millisecond)
+		s.Load(ctx, Key{"app", "ab", "0123456789abcdef"})
+		cancel()
+		if s.only.failures.Load() > 0 {
+			t.Fatal("who left on his own deadline counts as a failure of Redis")
+		}
+	}
+}
+
+// Failures between the two halves of a probe's success do not keep the breaker from
+// ever opening again.
+func TestBreakerOpensWheneverThereAreFailures(t *testing.T) {
+	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1})
+	defer client.Close()
+	n := NewRedis(client, nil).(*redisStore).only
+	silence := errors.New("silence")
+	n.down.Store(true)
+	n.failures.Store(0) // as probe does
+	n.report(t.Context(), silence)
+	n.report(t.Context(), silence)
+	n.down.Store(false) // as probe does
+	n.report(t.Context(), silence)
+	if !n.down.Load() {
+		t.Error("three failures in a row, and the node is taken to be up")
+	}
+}
+
+// One connection that breaks is not the answer to all who wait.
+func TestBrokenTripFailsNobodyElse(t *testing.T) {
+	server := redistest.Start(t)
+	s := NewRedis(server.Client(), nil).(*redisStore)
+	rs := &s.only.reads
+	rs.trips = maxTrips // two lone readers are under way
+	var readers sync.WaitGroup
+	for range 100 {
+		readers.Go(func() {
+			if f := rs.get(t.Context(), "k"); !errors.Is(f.err, redis.Nil) {
+				t.Errorf("got %v", f.err)
+			}
+		})
+	}
+	redistest.Eventually(t, "all readers wait", func() bool {
+		rs.mu.Lock()
+		defer rs.mu.Unlock()
+		return len(rs.waiting) == 100
+	})
+	rs.node.report(t.Context(), errors.New("broken")) // one of them ends so
+	rs.serve(rs.next())
+	readers.Wait()
+	if rs.trips != maxTrips-1 {
+		t.Errorf("%d trips under way, want the other one", rs.trips)
+	}
+}
