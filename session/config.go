@@ -43,9 +43,11 @@ type Config struct {
 	// http:// on a loopback host, where package middleware sets it.
 	InsecureCookie bool
 
-	// MaxPerUser is how many sessions one user can have; a login beyond it ends
-	// those with the earliest deadlines. Default 0: no limit.
+	// MaxPerUser is how many sessions one user can have. Default 0: no limit.
 	MaxPerUser int
+
+	// WhenFull is what a login beyond MaxPerUser does. Default [EndOldest].
+	WhenFull WhenFull
 
 	// NearCache adjusts the cache of opened sessions, which is on for stores of
 	// [NewRedis].
@@ -55,6 +57,15 @@ type Config struct {
 	// holds a token, a key or who it is about. If nil, slog.Default().
 	Logger *slog.Logger
 }
+
+// WhenFull is what happens at a login of a user who has [Config].MaxPerUser sessions.
+// It is exact, however many logins there are at once.
+type WhenFull int
+
+const (
+	EndOldest WhenFull = iota // the sessions with the earliest deadlines end
+	RefuseNew                 // the login is refused with ErrTooManySessions
+)
 
 // AAL1 returns the limits that NIST SP 800-63B-4, section 2.1.3, recommends for
 // authentication assurance level 1: 30 days after login at most, without an idle
@@ -72,6 +83,9 @@ func (cfg Config) complete() (Config, error) {
 	err := errors.Join(cfg.checkName(), cfg.checkLimits())
 	if cfg.MaxPerUser < 0 {
 		err = errors.Join(err, fmt.Errorf("session: MaxPerUser %d: want 0 (no limit) or more", cfg.MaxPerUser))
+	}
+	if cfg.WhenFull != EndOldest && cfg.WhenFull != RefuseNew {
+		err = errors.Join(err, fmt.Errorf("session: WhenFull %d: want EndOldest or RefuseNew", cfg.WhenFull))
 	}
 	err = errors.Join(err, cfg.NearCache.check())
 	if err != nil {

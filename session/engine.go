@@ -94,9 +94,11 @@ type errandKey struct{}
 type errand struct {
 	context.Context
 	manager *Manager
-	read    *Session // the session to change, as read; nil makes a new one
-	user    Key      // of a new session: the index of its user
-	written *Session // the result
+	read    *Session             // the session to change, as read; nil makes a new one
+	seen    uint8                // the mark that the change is an answer to
+	user    Key                  // of a new session: the index of its user
+	label   func(n *name) []byte // of a new session
+	written *Session             // the result
 }
 
 func (e *errand) Value(key any) any {
@@ -146,8 +148,11 @@ func (e *errand) create(token string, plain []byte, deadline time.Time) error {
 	sealed, expires := s.seal(plain), m.expiry(time.Now(), deadline)
 	s.touchAt = m.touchAt(expires, deadline)
 	k := s.name.key(m.cfg.Name)
-	r := Record{User: e.user.ID, Data: sealed, Expires: expires, Deadline: deadline}
-	if err := m.store.Create(e.Context, k, r, m.cfg.MaxPerUser); err != nil {
+	r := Record{User: e.user.ID, Data: sealed, Expires: expires, Deadline: deadline, Label: e.label(&s.name)}
+	if err := m.store.Create(e.Context, k, r, m.cfg.MaxPerUser, m.cfg.WhenFull); err != nil {
+		if errors.Is(err, ErrTooManySessions) {
+			return err
+		}
 		if !errors.Is(err, ErrConflict) {
 			// The write may have arrived all the same. Nobody has the token, so
 			// the record only counts against the user: try to remove it.
@@ -167,13 +172,16 @@ func (e *errand) update(plain []byte) error {
 	if !now.Before(old.Deadline()) {
 		return ErrNotFound
 	}
-	s := &Session{manager: m, name: old.name, key: old.key}
+	s := &Session{manager: m, name: old.name, key: old.key, mark: old.mark}
+	if s.mark == e.seen {
+		s.mark = 0
+	}
 	if err := s.setRecord(string(plain), old); err != nil {
 		return err
 	}
 	sealed, expires := s.seal(plain), m.expiry(now, old.Deadline())
 	s.touchAt = m.touchAt(expires, old.Deadline())
-	err := m.store.Update(e.Context, s.name.key(m.cfg.Name), old.version[:], sealed, expires)
+	err := m.store.Update(e.Context, s.name.key(m.cfg.Name), old.version[:], sealed, e.seen, expires)
 	m.near.drop(&s.name)
 	if err != nil {
 		return classify("update", err)

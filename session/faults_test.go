@@ -208,7 +208,8 @@ func TestVisitorWhoLeaves(t *testing.T) {
 	wantNoRecords(t, server)
 
 	// Reads end with their request, and that is no verdict.
-	_, err := m.Load(left.WithContext(gone))
+	_, unread := signIn(t, m, "ada") // which no near cache knows
+	_, err := m.Load(unread.WithContext(gone))
 	wantError(t, "Load", err, context.Canceled)
 	wantError(t, "Load", err, session.ErrUnavailable)
 }

@@ -65,7 +65,7 @@ func (m *Manager) read(ctx context.Context, n *name, key *recordKey) (*Session, 
 	if err != nil {
 		return nil, unavailable("load", err)
 	}
-	s := &Session{manager: m, name: *n, key: *key}
+	s := &Session{manager: m, name: *n, key: *key, mark: stored.Mark}
 	if err := s.unseal(stored.Data); err != nil {
 		m.discard(ctx, n, err)
 		return nil, ErrNotFound

@@ -2,8 +2,10 @@ package session
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -51,7 +53,7 @@ func (m *memory) Load(ctx context.Context, k Key) (Record, error) {
 	return *r, nil
 }
 
-func (m *memory) Create(ctx context.Context, k Key, r Record, max int) error {
+func (m *memory) Create(ctx context.Context, k Key, r Record, max int, full WhenFull) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -60,6 +62,9 @@ func (m *memory) Create(ctx context.Context, k Key, r Record, max int) error {
 	if isPast(r.Expires) || r.Expires.After(r.Deadline) {
 		return errExpiry
 	}
+	if len(r.Label) > maxLabel {
+		return errLabel
+	}
 	if held := m.live(k); held != nil {
 		if bytes.Equal(held.Data, r.Data) {
 			return nil
@@ -67,23 +72,26 @@ func (m *memory) Create(ctx context.Context, k Key, r Record, max int) error {
 		return ErrConflict
 	}
 	m.sweep()
-	r.Data = bytes.Clone(r.Data)
-	m.records[k] = &r
 	user := Key{k.Space, k.Tag, r.User}
+	if max > 0 {
+		entries := m.list(user)
+		if full == RefuseNew && len(entries) >= max {
+			return ErrTooManySessions
+		}
+		for _, e := range entries[:len(entries)-min(max-1, len(entries))] {
+			m.remove(Key{k.Space, k.Tag, e.ID})
+		}
+	}
+	r.Data, r.Label, r.Mark = bytes.Clone(r.Data), bytes.Clone(r.Label), 0
+	m.records[k] = &r
 	if m.users[user] == nil {
 		m.users[user] = make(map[string]bool)
 	}
 	m.users[user][k.ID] = true
-	if max > 0 {
-		entries := m.list(user)
-		for _, e := range entries[:len(entries)-min(max, len(entries))] {
-			m.remove(Key{k.Space, k.Tag, e.ID})
-		}
-	}
 	return nil
 }
 
-func (m *memory) Update(ctx context.Context, k Key, old, data []byte, expires time.Time) error {
+func (m *memory) Update(ctx context.Context, k Key, old, data []byte, seen uint8, expires time.Time) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -96,10 +104,16 @@ func (m *memory) Update(ctx context.Context, k Key, old, data []byte, expires ti
 	if isPast(expires) {
 		return errExpiry
 	}
-	if !bytes.HasPrefix(r.Data, old) && !bytes.Equal(r.Data, data) {
+	if bytes.Equal(r.Data, data) {
+		return nil
+	}
+	if !bytes.HasPrefix(r.Data, old) {
 		return ErrConflict
 	}
 	r.Data, r.Expires = bytes.Clone(data), expires // Load handed out the old slice
+	if r.Mark == seen {
+		r.Mark = 0
+	}
 	return nil
 }
 
@@ -130,26 +144,52 @@ func (m *memory) Delete(ctx context.Context, k Key, _ string) error {
 	return nil
 }
 
-func (m *memory) List(ctx context.Context, k Key) ([]Entry, error) {
+func (m *memory) List(ctx context.Context, user Key) ([]Entry, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.list(k), nil
+	return m.list(user), nil
 }
 
-func (m *memory) DeleteUser(ctx context.Context, k Key, keep string) (ids []string, err error) {
+func (m *memory) DeleteListed(ctx context.Context, user Key, id string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.users[user][id] {
+		m.remove(Key{user.Space, user.Tag, id})
+	}
+	return nil
+}
+
+func (m *memory) DeleteUser(ctx context.Context, user Key, keep string) (ids []string, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, e := range m.list(k) {
+	for _, e := range m.list(user) {
 		if e.ID != keep {
-			m.remove(Key{k.Space, k.Tag, e.ID})
+			m.remove(Key{user.Space, user.Tag, e.ID})
 			ids = append(ids, e.ID)
 		}
+	}
+	return ids, nil
+}
+
+func (m *memory) Mark(ctx context.Context, user Key) (ids []string, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range m.list(user) {
+		r := m.records[Key{user.Space, user.Tag, e.ID}]
+		r.Mark = r.Mark%maxMark + 1
+		ids = append(ids, e.ID)
 	}
 	return ids, nil
 }
@@ -203,10 +243,12 @@ func (m *memory) list(user Key) []Entry {
 	var entries []Entry
 	for id := range m.users[user] {
 		if r := m.live(Key{user.Space, user.Tag, id}); r != nil {
-			entries = append(entries, Entry{ID: id, Expires: r.Expires, Deadline: r.Deadline})
+			entries = append(entries, Entry{ID: id, Label: r.Label, Expires: r.Expires, Deadline: r.Deadline})
 		}
 	}
-	slices.SortFunc(entries, func(a, b Entry) int { return a.Deadline.Compare(b.Deadline) })
+	slices.SortFunc(entries, func(a, b Entry) int {
+		return cmp.Or(a.Deadline.Compare(b.Deadline), strings.Compare(a.ID, b.ID))
+	})
 	return entries
 }
 

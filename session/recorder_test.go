@@ -62,18 +62,18 @@ func (r *recorder) Load(ctx context.Context, k session.Key) (session.Record, err
 	return r.Store.Load(ctx, k)
 }
 
-func (r *recorder) Create(ctx context.Context, k session.Key, rec session.Record, max int) error {
+func (r *recorder) Create(ctx context.Context, k session.Key, rec session.Record, max int, full session.WhenFull) error {
 	if err := r.note("Create"); err != nil {
 		return err
 	}
-	return r.Store.Create(ctx, k, rec, max)
+	return r.Store.Create(ctx, k, rec, max, full)
 }
 
-func (r *recorder) Update(ctx context.Context, k session.Key, old, data []byte, expires time.Time) error {
+func (r *recorder) Update(ctx context.Context, k session.Key, old, data []byte, seen uint8, expires time.Time) error {
 	if err := r.note("Update"); err != nil {
 		return err
 	}
-	return r.Store.Update(ctx, k, old, data, expires)
+	return r.Store.Update(ctx, k, old, data, seen, expires)
 }
 
 func (r *recorder) Touch(ctx context.Context, k session.Key, expires time.Time) error {
@@ -116,4 +116,18 @@ func (r *recorder) Ping(ctx context.Context) error {
 		return err
 	}
 	return r.Store.Ping(ctx)
+}
+
+func (r *recorder) DeleteListed(ctx context.Context, user session.Key, id string) error {
+	if err := r.note("DeleteListed"); err != nil {
+		return err
+	}
+	return r.Store.DeleteListed(ctx, user, id)
+}
+
+func (r *recorder) Mark(ctx context.Context, user session.Key) ([]string, error) {
+	if err := r.note("Mark"); err != nil {
+		return nil, err
+	}
+	return r.Store.Mark(ctx, user)
 }

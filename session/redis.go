@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -53,7 +52,7 @@ type RedisOptions struct {
 // under Space:n:name. The commands that are sent are EVALSHA, EVAL, GET, SET, DEL and
 // PING and INFO, for the near cache also CLIENT ID, CLIENT TRACKING, SUBSCRIBE and, on a
 // cluster, CLUSTER INFO. The scripts also call PTTL, EXPIREAT, PEXPIREAT, SETRANGE,
-// GETRANGE, ZADD, ZREM, ZCARD, ZRANGE, ZREMRANGEBYSCORE and EXISTS.
+// GETRANGE, ZADD, ZREM, ZCARD, ZCOUNT, ZRANK, ZRANGE, ZREMRANGEBYSCORE and EXISTS.
 func NewRedis(client redis.UniversalClient, opts *RedisOptions) Store {
 	s := &redisStore{client: client, timeout: defaultTimeout}
 	if opts != nil {
@@ -117,59 +116,33 @@ func (s *redisStore) Load(ctx context.Context, k Key) (Record, error) {
 	return n.reads.get(ctx, key).record()
 }
 
-// A value is a record's expiry, in milliseconds since 1970, and its data. Redis knows
-// when the key expires, too, but only as the answer to a second command.
-const stampLen = 6
-
-// stampGrace lets Redis say first that a record has expired: clocks differ.
-const stampGrace = time.Minute
-
-func stamp(expires time.Time) []byte {
-	var b [8]byte
-	binary.BigEndian.PutUint64(b[:], uint64(expires.UnixMilli()))
-	return b[len(b)-stampLen:]
-}
-
-// record reads the value. One whose time is long over is no record: somebody has
-// taken the expiry off its key.
-func (f found) record() (Record, error) {
-	if errors.Is(f.err, redis.Nil) {
-		return Record{}, ErrNotFound
-	}
-	if f.err != nil {
-		return Record{}, f.err
-	}
-	if len(f.value) < stampLen {
-		return Record{}, ErrNotFound
-	}
-	var b [8]byte
-	copy(b[len(b)-stampLen:], f.value)
-	expires := time.UnixMilli(int64(binary.BigEndian.Uint64(b[:])))
-	if isPast(expires.Add(stampGrace)) {
-		return Record{}, ErrNotFound
-	}
-	return Record{Data: f.value[stampLen:], Expires: expires}, nil
-}
-
-func (s *redisStore) Create(ctx context.Context, k Key, r Record, max int) error {
+func (s *redisStore) Create(ctx context.Context, k Key, r Record, max int, full WhenFull) error {
 	if isPast(r.Expires) || r.Expires.After(r.Deadline) {
 		return errExpiry
 	}
+	if len(r.Label) > maxLabel {
+		return errLabel
+	}
 	index := s.index(Key{k.Space, k.Tag, r.User})
 	n, err := s.run(ctx, createScript, []string{s.record(k), index},
-		k.ID, append(stamp(r.Expires), r.Data...), r.Expires.UnixMilli(), r.Deadline.Unix(), time.Now().Unix(), max, s.records(k))
-	if err == nil && n == taken {
+		k.ID, valueOf(r), r.Expires.UnixMilli(), r.Deadline.Unix(), time.Now().Unix(), max, s.records(k), int(full))
+	switch {
+	case err != nil:
+		return err
+	case n == taken:
 		return ErrConflict
+	case n == refused:
+		return ErrTooManySessions
 	}
-	return err
+	return nil
 }
 
-func (s *redisStore) Update(ctx context.Context, k Key, old, data []byte, expires time.Time) error {
+func (s *redisStore) Update(ctx context.Context, k Key, old, data []byte, seen uint8, expires time.Time) error {
 	if isPast(expires) {
 		return errExpiry
 	}
 	n, err := s.run(ctx, updateScript, []string{s.record(k)},
-		old, append(stamp(expires), data...), expires.UnixMilli())
+		old, valueOf(Record{Data: data, Expires: expires}), expires.UnixMilli(), int(seen))
 	switch {
 	case err != nil:
 		return err
@@ -185,7 +158,7 @@ func (s *redisStore) Touch(ctx context.Context, k Key, expires time.Time) error 
 	if isPast(expires) {
 		return errExpiry
 	}
-	n, err := s.run(ctx, touchScript, []string{s.record(k)}, stamp(expires), expires.UnixMilli())
+	n, err := s.run(ctx, touchScript, []string{s.record(k)}, valueOf(Record{Expires: expires}), expires.UnixMilli())
 	if err == nil && n == missing {
 		return ErrNotFound
 	}
@@ -201,41 +174,6 @@ func (s *redisStore) Delete(ctx context.Context, k Key, user string) error {
 	}
 	_, err := s.run(ctx, deleteScript, []string{s.record(k), s.index(Key{k.Space, k.Tag, user})}, k.ID)
 	return err
-}
-
-func (s *redisStore) List(ctx context.Context, k Key) ([]Entry, error) {
-	return ask(ctx, s, s.index(k), func(ctx context.Context) ([]Entry, error) {
-		rows, err := listScript.Run(ctx, s.client, []string{s.index(k)}, s.records(k)).Slice()
-		if err != nil {
-			return nil, err
-		}
-		return parseEntries(rows, time.Now())
-	})
-}
-
-// parseEntries reads the rows of listScript: id, deadline, milliseconds left.
-func parseEntries(rows []any, now time.Time) ([]Entry, error) {
-	entries := make([]Entry, 0, len(rows)/3)
-	for ; len(rows) >= 3; rows = rows[3:] {
-		id, ok1 := rows[0].(string)
-		deadline, ok2 := rows[1].(int64)
-		left, ok3 := rows[2].(int64)
-		if !ok1 || !ok2 || !ok3 {
-			return nil, errors.New("session: list script answered something else")
-		}
-		entries = append(entries, Entry{
-			ID:       id,
-			Expires:  now.Add(time.Duration(left) * time.Millisecond),
-			Deadline: time.Unix(deadline, 0),
-		})
-	}
-	return entries, nil
-}
-
-func (s *redisStore) DeleteUser(ctx context.Context, k Key, keep string) ([]string, error) {
-	return ask(ctx, s, s.index(k), func(ctx context.Context) ([]string, error) {
-		return deleteUserScript.Run(ctx, s.client, []string{s.index(k)}, keep, s.records(k)).StringSlice()
-	})
 }
 
 // Claim marks its value as its own with a few random bytes in front: when go-redis

@@ -15,6 +15,7 @@ import (
 type Session struct {
 	manager   *Manager // nil: detached or draft
 	isDraft   bool
+	mark      uint8 // see Record.Mark
 	name      name
 	version   nonce     // of the record as read: what an update must still find
 	key       recordKey // to seal the next version with
@@ -45,6 +46,10 @@ func (s *Session) Created() time.Time { return time.Unix(s.record.created, 0) }
 
 // Deadline returns the absolute limit of s, a whole second.
 func (s *Session) Deadline() time.Time { return time.Unix(s.record.deadline, 0) }
+
+// Marked reports whether the user's account has changed since it was last read for s,
+// see [Manager.MarkUser].
+func (s *Session) Marked() bool { return s.mark != 0 }
 
 // Manager returns the manager that keeps s, or nil if s is [Detached].
 func (s *Session) Manager() *Manager { return s.manager }

@@ -15,8 +15,13 @@ var (
 	ErrNotFound = errors.New("session: not found")
 
 	// ErrRevoked means that a write was refused because the session has ended
-	// meanwhile. Nothing was brought back.
+	// meanwhile; nothing was brought back. Of a context of [Follow] it is the cause
+	// if the session was ended before its time.
 	ErrRevoked = errors.New("session: ended meanwhile")
+
+	// ErrTooManySessions means that a login was refused because the user has as many
+	// sessions as [Config].MaxPerUser allows, and WhenFull is [RefuseNew].
+	ErrTooManySessions = errors.New("session: too many sessions of this user")
 
 	// ErrConflict means that a record was changed by somebody else since it was
 	// read, or, for Create, that the key is taken.
@@ -49,13 +54,20 @@ type Key struct {
 type Record struct {
 	User     string    // 16 bytes of a hash of the user id: names the user's index beside the record
 	Data     []byte    // opaque to the store
+	Label    []byte    // opaque, too: for lists, at most 255 bytes, never changed
 	Expires  time.Time // when the store drops the record, if it is not touched; whole milliseconds
 	Deadline time.Time // the absolute limit, a whole second: nothing extends the record past it
+
+	// Mark is not 0 if the user's account has changed and has not been read again
+	// since. Each [Store].Mark makes another number of it, up to 15 and then from 1
+	// again, so that an answer to one change is not taken for an answer to the next.
+	Mark uint8
 }
 
 // Entry is one session in a user's index.
 type Entry struct {
 	ID       string // [Key].ID
+	Label    []byte
 	Expires  time.Time
 	Deadline time.Time
 }
@@ -71,21 +83,25 @@ type Entry struct {
 // same data. Byte slices belong to nobody: neither side changes one that it has
 // handed over or been given.
 type Store interface {
-	// Load returns Data and Expires of the record under k, or ErrNotFound if there
-	// is none, it has expired, or it has no expiry. One round trip, no write.
+	// Load returns Data, Mark and Expires of the record under k, or ErrNotFound if
+	// there is none, it has expired, or it has no expiry. One round trip, no write.
 	Load(ctx context.Context, k Key) (Record, error)
 
-	// Create writes r under k and enters it into its user's index, or returns
-	// ErrConflict if k is taken by other data. If the user then has more than max
-	// sessions, those with the earliest deadlines are deleted; max 0 means no
-	// limit. It refuses an r that has expired, or that expires after its deadline.
-	Create(ctx context.Context, k Key, r Record, max int) error
+	// Create writes r under k, without a mark, and enters it into its user's index,
+	// or returns ErrConflict if k is taken by other data. If the user then has more
+	// than max sessions, full says what happens: those with the earliest deadlines
+	// are deleted, or r is not written and the error is ErrTooManySessions. Max 0
+	// means no limit. It refuses an r that has expired, or that expires after its
+	// deadline, and a label that is too long.
+	Create(ctx context.Context, k Key, r Record, max int, full WhenFull) error
 
 	// Update replaces the data under k, which begins with old, by data, and its
-	// expiry. It never creates: ErrNotFound if the record is gone, ErrConflict if
-	// it neither begins with old nor is data. It refuses an expiry in the past. The
-	// first 12 bytes of data are different in each version of a record.
-	Update(ctx context.Context, k Key, old, data []byte, expires time.Time) error
+	// expiry. The label stays; the mark goes if it is the one that was seen, and
+	// stays if it is another: 0 leaves any. Update never creates: ErrNotFound if the
+	// record is gone, ErrConflict if it neither begins with old nor is data; if it is
+	// data already, nothing changes. It refuses an expiry in the past. The first 12
+	// bytes of data are different in each version of a record.
+	Update(ctx context.Context, k Key, old, data []byte, seen uint8, expires time.Time) error
 
 	// Touch moves the expiry of the record under k and changes nothing else, or
 	// returns ErrNotFound. It refuses an expiry in the past.
@@ -96,14 +112,29 @@ type Store interface {
 	// goes when the index is next listed.
 	Delete(ctx context.Context, k Key, user string) error
 
-	// List returns the live sessions of the user whose index is under k (k.ID is
-	// [Record].User), earliest deadline first, and drops dead entries from the
-	// index.
-	List(ctx context.Context, k Key) ([]Entry, error)
+	// The methods for all sessions of a user are given the key of the user's index,
+	// whose ID is [Record].User. They may take several steps for more than some
+	// hundred sessions, so that nobody else waits for long. What was there from the
+	// beginning of the call to its end is met, once; what came or went meanwhile is
+	// met or not.
 
-	// DeleteUser removes all sessions of the user whose index is under k, except
-	// the one with the id keep ("" keeps none), and returns their ids.
-	DeleteUser(ctx context.Context, k Key, keep string) (ids []string, err error)
+	// List returns the live sessions of user, earliest deadline first, and drops dead
+	// entries from the index.
+	List(ctx context.Context, user Key) ([]Entry, error)
+
+	// DeleteListed removes the session with this id, if it is in the index of user:
+	// that of somebody else stays. A missing one is no error.
+	DeleteListed(ctx context.Context, user Key, id string) error
+
+	// DeleteUser removes all sessions of user, except the one with the id keep (""
+	// keeps none, and nothing about the user), and returns their ids, with an error
+	// those that are gone by then. A session that was created before the call does
+	// not survive it.
+	DeleteUser(ctx context.Context, user Key, keep string) (ids []string, err error)
+
+	// Mark marks all live sessions of user, see [Record].Mark, and returns their ids.
+	// It creates nothing and changes no expiry.
+	Mark(ctx context.Context, user Key) (ids []string, err error)
 
 	// Claim writes value under name for ttl unless something is there already, and
 	// returns what was there, not nil even if it is empty: nil if the claim is

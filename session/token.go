@@ -22,6 +22,8 @@ const (
 	purposeID   = "session-id/1"
 	purposeKey  = "record-key/1"
 	purposeUser = "idxauth-session-user/1 "
+
+	purposeLabel = "idxauth-session-label/1 "
 )
 
 // secret is the session token as it stands in the cookie. It is known to the browser

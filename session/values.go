@@ -137,7 +137,7 @@ func (s *Session) change(ctx context.Context, fn func(valueMap) error) (*Session
 	if s.manager == nil {
 		return s.changeInMemory(fn)
 	}
-	return s.manager.write(ctx, s, func(data context.Context) error {
+	return s.manager.write(ctx, s, 0, func(data context.Context) error {
 		return fn(storedValues{s.manager, data})
 	})
 }

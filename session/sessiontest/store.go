@@ -48,6 +48,13 @@ func TestStore(t *testing.T, newStore func(t *testing.T) session.Store) {
 		{"dead sessions do not count", testMaxCountsTheLiving},
 		{"delete user keeps one", testDeleteUser},
 		{"no login survives a later delete user", testDeleteUserRace},
+		{"a user who is full is refused", testRefuse},
+		{"one of many logins takes the last place", testRefuseRace},
+		{"delete listed is for the user's own", testDeleteListed},
+		{"labels stay", testLabel},
+		{"a mark stays until it is answered", testMark},
+		{"marks meet the living", testMarkCreatesNothing},
+		{"thousands of sessions of one user", testMany},
 		{"a claim is made once", testClaim},
 		{"claims expire", testClaimExpires},
 		{"one of 64 claims is ours", testClaimRace},
@@ -88,7 +95,7 @@ func newRecord(user, data string) session.Record {
 
 func (f *fixture) create(name string, r session.Record, max int) {
 	f.t.Helper()
-	if err := f.Create(f.t.Context(), f.key(name), r, max); err != nil {
+	if err := f.Create(f.t.Context(), f.key(name), r, max, session.EndOldest); err != nil {
 		f.t.Fatalf("Create %s: %v", name, err)
 	}
 }
@@ -181,7 +188,7 @@ func testKeys(t *testing.T, f *fixture) {
 
 func testCreateOnly(t *testing.T, f *fixture) {
 	f.create("a", newRecord("ada", "one"), 0)
-	err := f.Create(t.Context(), f.key("a"), newRecord("eve", "two"), 0)
+	err := f.Create(t.Context(), f.key("a"), newRecord("eve", "two"), 0, session.EndOldest)
 	f.wantError("Create", err, session.ErrConflict)
 	f.wantData("a", "one")
 	f.wantList("eve")
@@ -196,7 +203,7 @@ func testCreateAgain(t *testing.T, f *fixture) {
 }
 
 func testUpdateOnly(t *testing.T, f *fixture) {
-	err := f.Update(t.Context(), f.key("a"), []byte("one"), []byte("two"), in(time.Minute))
+	err := f.Update(t.Context(), f.key("a"), []byte("one"), []byte("two"), 0, in(time.Minute))
 	f.wantError("Update", err, session.ErrNotFound)
 	f.wantData("a", "")
 }
@@ -204,17 +211,17 @@ func testUpdateOnly(t *testing.T, f *fixture) {
 func testUpdateCompares(t *testing.T, f *fixture) {
 	f.create("a", newRecord("ada", "one"), 0)
 	expires := in(2 * time.Minute)
-	if err := f.Update(t.Context(), f.key("a"), []byte("one"), []byte("two"), expires); err != nil {
+	if err := f.Update(t.Context(), f.key("a"), []byte("one"), []byte("two"), 0, expires); err != nil {
 		t.Fatal(err)
 	}
 	f.wantData("a", "two")
 	got, _ := f.Load(t.Context(), f.key("a"))
 	f.wantTime("Expires", got.Expires, expires)
-	err := f.Update(t.Context(), f.key("a"), []byte("one"), []byte("three"), expires)
+	err := f.Update(t.Context(), f.key("a"), []byte("one"), []byte("three"), 0, expires)
 	f.wantError("Update of what was changed", err, session.ErrConflict)
 	f.wantData("a", "two")
 	// The same write again: the answer to the first may have been lost.
-	if err := f.Update(t.Context(), f.key("a"), []byte("one"), []byte("two"), expires); err != nil {
+	if err := f.Update(t.Context(), f.key("a"), []byte("one"), []byte("two"), 0, expires); err != nil {
 		t.Errorf("Update repeated: %v", err)
 	}
 	f.wantList("ada", "a")
@@ -224,7 +231,7 @@ func testUpdateRace(t *testing.T, f *fixture) {
 	f.create("a", newRecord("ada", "one"), 0)
 	var won atomic.Int32
 	parallel(16, func(i int) {
-		err := f.Update(t.Context(), f.key("a"), []byte("one"), fmt.Appendf(nil, "two %d", i), in(time.Minute))
+		err := f.Update(t.Context(), f.key("a"), []byte("one"), fmt.Appendf(nil, "two %d", i), 0, in(time.Minute))
 		switch {
 		case err == nil:
 			won.Add(1)
@@ -260,18 +267,18 @@ func testPast(t *testing.T, f *fixture) {
 	ctx := t.Context()
 	past := newRecord("ada", "one")
 	past.Expires = in(-time.Second)
-	if f.Create(ctx, f.key("a"), past, 0) == nil {
+	if f.Create(ctx, f.key("a"), past, 0, session.EndOldest) == nil {
 		t.Error("Create with an expiry in the past: no error")
 	}
 	late := newRecord("ada", "one")
 	late.Expires = late.Deadline.Add(time.Second)
-	if f.Create(ctx, f.key("a"), late, 0) == nil {
+	if f.Create(ctx, f.key("a"), late, 0, session.EndOldest) == nil {
 		t.Error("Create with an expiry after the deadline: no error")
 	}
 	f.wantData("a", "")
 	f.wantList("ada")
 	f.create("b", newRecord("ada", "one"), 0)
-	if f.Update(ctx, f.key("b"), []byte("one"), []byte("two"), in(-time.Second)) == nil {
+	if f.Update(ctx, f.key("b"), []byte("one"), []byte("two"), 0, in(-time.Second)) == nil {
 		t.Error("Update with an expiry in the past: no error")
 	}
 	if f.Touch(ctx, f.key("b"), in(-time.Second)) == nil {
@@ -296,7 +303,7 @@ func testExpiry(t *testing.T, f *fixture) {
 		t.Error("the record expired too early")
 	}
 	f.wantError("Touch", f.Touch(t.Context(), f.key("a"), in(time.Minute)), session.ErrNotFound)
-	err := f.Update(t.Context(), f.key("a"), []byte("one"), []byte("two"), in(time.Minute))
+	err := f.Update(t.Context(), f.key("a"), []byte("one"), []byte("two"), 0, in(time.Minute))
 	f.wantError("Update", err, session.ErrNotFound)
 	f.wantData("a", "")
 	f.wantList("ada", "b")
@@ -332,7 +339,7 @@ func testNoRevival(t *testing.T, f *fixture) {
 		f.create(name, newRecord("ada", "one"), 0)
 		writes := []func(){
 			func() { f.Delete(t.Context(), f.key(name), id("ada")) },
-			func() { f.Update(t.Context(), f.key(name), []byte("one"), []byte("two"), in(time.Minute)) },
+			func() { f.Update(t.Context(), f.key(name), []byte("one"), []byte("two"), 0, in(time.Minute)) },
 			func() { f.Touch(t.Context(), f.key(name), in(2*time.Minute)) },
 		}
 		parallel(len(writes), func(i int) { writes[i]() })
@@ -442,6 +449,260 @@ func testDeleteUserRace(t *testing.T, f *fixture) {
 			f.wantData(fmt.Sprintf("%d.%d", worker, i), "")
 		}
 	}
+}
+
+func testRefuse(t *testing.T, f *fixture) {
+	idle := newRecord("ada", "idle")
+	idle.Expires = in(time.Second)
+	f.create("idle", idle, 0)
+	f.create("a", newRecord("ada", "a"), 0)
+	create := func(name string) error {
+		return f.Create(t.Context(), f.key(name), newRecord("ada", name), 2, session.RefuseNew)
+	}
+	f.wantError("Create beyond the limit", create("b"), session.ErrTooManySessions)
+	f.wantData("b", "")
+	f.wantData("a", "a")
+	f.wantError("Create of what is there", create("a"), nil)
+	f.eventually("one has expired, and the place is free", func() bool { return create("b") == nil })
+	f.wantError("Create beyond the limit", create("c"), session.ErrTooManySessions)
+	entries, err := f.List(t.Context(), f.key("ada"))
+	if len(entries) != 2 || err != nil {
+		t.Errorf("List: got %v, %v, want 2", entries, err)
+	}
+}
+
+func testRefuseRace(t *testing.T, f *fixture) {
+	const max = 5
+	var let atomic.Int32
+	parallel(4*max, func(i int) {
+		err := f.Create(t.Context(), f.key(fmt.Sprint(i)), newRecord("ada", "x"), max, session.RefuseNew)
+		switch {
+		case err == nil:
+			let.Add(1)
+		case !errors.Is(err, session.ErrTooManySessions):
+			t.Errorf("Create: %v", err)
+		}
+	})
+	entries, err := f.List(t.Context(), f.key("ada"))
+	if let.Load() != max || len(entries) != max || err != nil {
+		t.Errorf("%d logins of %d at once, and a list of %d, %v; want %d", let.Load(), 4*max, len(entries), err, max)
+	}
+}
+
+func testDeleteListed(t *testing.T, f *fixture) {
+	ctx := t.Context()
+	f.create("a", newRecord("ada", "one"), 0)
+	f.create("b", newRecord("ada", "two"), 0)
+	for _, of := range []struct{ user, name string }{{"bob", "a"}, {"ada", "none"}} {
+		if err := f.DeleteListed(ctx, f.key(of.user), id(of.name)); err != nil {
+			t.Errorf("DeleteListed %s of %s: %v", of.name, of.user, err)
+		}
+	}
+	f.wantList("ada", "a", "b")
+	if err := f.DeleteListed(ctx, f.key("ada"), id("a")); err != nil {
+		t.Error(err)
+	}
+	f.wantData("a", "")
+	f.wantData("b", "two")
+	f.wantList("ada", "b")
+}
+
+func testLabel(t *testing.T, f *fixture) {
+	ctx := t.Context()
+	labels := map[string]string{"none": "", "short": "\x00", "long": strings.Repeat("l", 255)}
+	for name, label := range labels {
+		r := newRecord(name, "one")
+		r.Label = []byte(label)
+		f.create(name, r, 0)
+		f.create(name, r, 0) // repeated
+		check := func(what, data string, expires time.Time) {
+			t.Helper()
+			f.wantData(name, data)
+			entries := f.wantList(name, name)
+			if len(entries) == 1 && (string(entries[0].Label) != label || !entries[0].Expires.Equal(expires)) {
+				t.Errorf("List after %s: label %q, expires %v, want %q, %v", what, entries[0].Label, entries[0].Expires, label, expires)
+			}
+		}
+		check("Create", "one", r.Expires)
+		expires := in(2 * time.Minute)
+		f.Touch(ctx, f.key(name), expires)
+		check("Touch", "one", expires)
+		f.Mark(ctx, f.key(name))
+		check("Mark", "one", expires)
+		for range 2 {
+			expires = in(3 * time.Minute)
+			if err := f.Update(ctx, f.key(name), []byte("one"), []byte("three"), 0, expires); err != nil {
+				t.Fatal(err)
+			}
+			f.Touch(ctx, f.key(name), expires)
+			check("Update", "three", expires)
+		}
+	}
+	r := newRecord("ada", "one")
+	r.Label = make([]byte, 256)
+	if f.Create(ctx, f.key("a"), r, 0, session.EndOldest) == nil {
+		t.Error("Create with a label of 256 bytes: no error")
+	}
+	f.wantData("a", "")
+}
+
+func testMark(t *testing.T, f *fixture) {
+	ctx := t.Context()
+	mark := func() uint8 {
+		t.Helper()
+		r, err := f.Load(ctx, f.key("a"))
+		if err != nil {
+			t.Errorf("Load: %v", err)
+		}
+		return r.Mark
+	}
+	version := 0
+	update := func(seen uint8) {
+		t.Helper()
+		old := fmt.Appendf(nil, "version %04d", version)
+		version++
+		if err := f.Update(ctx, f.key("a"), old, fmt.Appendf(nil, "version %04d", version), seen, in(time.Minute)); err != nil {
+			t.Errorf("Update: %v", err)
+		}
+	}
+	r := newRecord("ada", "version 0000")
+	r.Mark = 7 // of no account
+	f.create("a", r, 0)
+	if got := mark(); got != 0 {
+		t.Errorf("Create: mark %d, want 0", got)
+	}
+	for range 40 { // more than there are numbers
+		before := mark()
+		if ids, err := f.Mark(ctx, f.key("ada")); len(ids) != 1 || ids[0] != id("a") || err != nil {
+			t.Errorf("Mark: got %q, %v", ids, err)
+		}
+		got := mark()
+		if got == 0 || got == before {
+			t.Errorf("Mark: %d after %d", got, before)
+		}
+		f.Touch(ctx, f.key("a"), in(2*time.Minute))
+		update(0)
+		if after := mark(); after != got {
+			t.Errorf("mark %d after Touch and Update, want %d", after, got)
+		}
+		update(before)
+		if after := mark(); before != 0 && after != got {
+			t.Errorf("mark %d after an answer to the one before, want %d", after, got)
+		}
+	}
+	seen := mark()
+	update(seen)
+	if got := mark(); got != 0 {
+		t.Errorf("mark %d after an answer to it, want 0", got)
+	}
+	// The answer again, because its own answer was lost: it is none to a later mark.
+	f.Mark(ctx, f.key("ada"))
+	later := mark()
+	if err := f.Update(ctx, f.key("a"), []byte("x"), fmt.Appendf(nil, "version %04d", version), later, in(time.Minute)); err != nil {
+		t.Errorf("Update repeated: %v", err)
+	}
+	if got := mark(); got != later {
+		t.Errorf("mark %d after a repeated Update, want %d", got, later)
+	}
+}
+
+func testMarkCreatesNothing(t *testing.T, f *fixture) {
+	ctx := t.Context()
+	if ids, err := f.Mark(ctx, f.key("ada")); len(ids) != 0 || err != nil {
+		t.Errorf("Mark of nobody: got %q, %v", ids, err)
+	}
+	f.create("a", newRecord("ada", "one"), 0)
+	f.create("b", newRecord("ada", "two"), 0)
+	f.create("c", newRecord("bob", "three"), 0)
+	before, _ := f.Load(ctx, f.key("b"))
+	f.Delete(ctx, f.key("a"), "") // the entry stays
+	if ids, err := f.Mark(ctx, f.key("ada")); len(ids) != 1 || err != nil {
+		t.Errorf("Mark: got %q, %v, want 1", ids, err)
+	}
+	f.wantData("a", "")
+	f.wantList("ada", "b")
+	if after, _ := f.Load(ctx, f.key("b")); !after.Expires.Equal(before.Expires) || after.Mark == 0 {
+		t.Errorf("Load: %+v, before the mark %+v", after, before)
+	}
+	if bobs, _ := f.Load(ctx, f.key("c")); bobs.Mark != 0 {
+		t.Error("the session of another user was marked")
+	}
+}
+
+// Whatever comes and goes meanwhile, a list of many has each session that stays once.
+func testMany(t *testing.T, f *fixture) {
+	const stay = 1300
+	ctx := t.Context()
+	want := make(map[string]bool, stay)
+	name := func(i int) string { return fmt.Sprintf("%d", i) }
+	for i := range stay {
+		want[id(name(i))] = true
+	}
+	parallel(8, func(worker int) {
+		for i := worker; i < stay; i += 8 {
+			r := newRecord("ada", "x")
+			r.Deadline = r.Deadline.Add(time.Duration(i/700) * time.Second)
+			f.create(name(i), r, 0)
+			if i%3 == 0 {
+				f.create("x"+name(i), r, 0)
+			}
+		}
+	})
+	seen := func(what string, ids []string) {
+		t.Helper()
+		times := make(map[string]int)
+		for _, id := range ids {
+			times[id]++
+		}
+		for id := range want {
+			if times[id] != 1 {
+				t.Errorf("%s: %q is there %d times", what, id, times[id])
+				return
+			}
+		}
+	}
+	list := func() (ids []string) {
+		entries, err := f.List(ctx, f.key("ada"))
+		if err != nil {
+			t.Errorf("List: %v", err)
+		}
+		if !slices.IsSortedFunc(entries, func(a, b session.Entry) int { return a.Deadline.Compare(b.Deadline) }) {
+			t.Error("List is not in order of deadlines")
+		}
+		for _, e := range entries {
+			ids = append(ids, e.ID)
+		}
+		return ids
+	}
+	var done atomic.Bool
+	parallel(3, func(worker int) {
+		if worker == 0 {
+			defer done.Store(true)
+			for i := 0; i < stay; i += 3 {
+				f.Delete(ctx, f.key("x"+name(i)), id("ada"))
+			}
+			return
+		}
+		for !done.Load() {
+			if worker == 1 {
+				seen("List", list())
+				continue
+			}
+			ids, err := f.Mark(ctx, f.key("ada"))
+			if err != nil {
+				t.Errorf("Mark: %v", err)
+			}
+			seen("Mark", ids)
+		}
+	})
+	if n := len(list()); n != stay {
+		t.Errorf("List: %d, want %d", n, stay)
+	}
+	keep := id(name(stay / 2))
+	if ids, err := f.DeleteUser(ctx, f.key("ada"), keep); len(ids) != stay-1 || err != nil {
+		t.Errorf("DeleteUser: %d, %v, want %d", len(ids), err, stay-1)
+	}
+	f.wantList("ada", name(stay/2))
 }
 
 func testClaim(t *testing.T, f *fixture) {
