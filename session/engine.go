@@ -182,7 +182,7 @@ func (e *errand) update(plain []byte) error {
 	sealed, expires := s.seal(plain), m.expiry(now, old.Deadline())
 	s.touchAt = m.touchAt(expires, old.Deadline())
 	err := m.store.Update(e.Context, s.name.key(m.cfg.Name), old.version[:], sealed, e.seen, expires)
-	m.near.drop(&s.name)
+	m.drop(&s.name)
 	if err != nil {
 		return classify("update", err)
 	}

@@ -32,6 +32,8 @@ type Manager struct {
 	touches touches
 	inspect sync.Once
 	log     *slog.Logger
+
+	followers followers
 }
 
 // inspector is a store that can look for settings of its server that lose sessions.
@@ -81,8 +83,10 @@ func New(store Store, cfg Config, open func(userID, data string) (principal any,
 		work:   background.NewGroup(backgroundWork),
 		log:    log,
 	}
+	m.followers.init(m)
 	if w, ok := store.(watcher); ok && !cfg.NearCache.Off {
 		near := newNear(cfg.NearCache)
+		near.told = m.followers.changed
 		if m.watch = w.watch(cfg, near); m.watch != nil {
 			m.near = near
 		}
@@ -119,15 +123,29 @@ func (m *Manager) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Close ends the near cache's connections and waits for work in the background
-// (touches) to end. Requests that come later are still served, but from no cache,
-// and touch nothing.
+// Close ends the contexts of [Follow], with [ErrClosed], and the near cache's
+// connections, and waits for work in the background (touches) to end. Requests that
+// come later are still served, but from no cache, and touch nothing.
+//
+// [http.Server.Shutdown] waits for answers that follow a session: let it close the
+// Manager with [http.Server.RegisterOnShutdown].
 func (m *Manager) Close() error {
+	m.followers.close()
 	m.work.Close()
 	if m.watch != nil {
 		m.watch.close()
 	}
 	return nil
+}
+
+// drop makes this instance forget what it knows of the session n, and those that
+// follow it ask again.
+func (m *Manager) drop(n *name) {
+	if m.near != nil {
+		m.near.drop(n) // which tells the followers
+		return
+	}
+	m.followers.changed(n)
 }
 
 // unavailable makes ErrUnavailable of whatever the store could not answer, and

@@ -22,6 +22,7 @@ func NewMemory() Store {
 		records: make(map[Key]*Record),
 		users:   make(map[Key]map[string]bool),
 		claims:  make(map[claimName]claim),
+		told:    make(map[*listener]bool),
 	}
 }
 
@@ -30,7 +31,14 @@ type memory struct {
 	records map[Key]*Record
 	users   map[Key]map[string]bool // index of a user (Key.ID is Record.User) -> Key.ID of records
 	claims  map[claimName]claim
+	told    map[*listener]bool
 	sweepAt int
+}
+
+// listener is told of the records of one namespace that are gone.
+type listener struct {
+	space string
+	gone  func(n *name)
 }
 
 type claimName struct{ space, name string }
@@ -235,6 +243,23 @@ func (m *memory) remove(k Key) {
 	delete(m.users[user], k.ID)
 	if len(m.users[user]) == 0 {
 		delete(m.users, user)
+	}
+	for l := range m.told {
+		if l.space == k.Space {
+			l.gone(nameOf(k))
+		}
+	}
+}
+
+func (m *memory) announce(space string, gone func(n *name)) (stop func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := &listener{space, gone}
+	m.told[l] = true
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.told, l)
 	}
 }
 

@@ -73,6 +73,7 @@ type near struct {
 	start    time.Time // of its clock, which is monotonic
 	sessions table
 	unknown  table
+	told     func(n *name) // is called by drop, if it is not nil
 }
 
 func newNear(cfg NearCache) *near {
@@ -117,6 +118,9 @@ func (c *near) drop(n *name) {
 	if c != nil {
 		c.sessions.drop(n)
 		c.unknown.drop(n)
+		if c.told != nil {
+			c.told(n)
+		}
 	}
 }
 

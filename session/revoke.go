@@ -66,6 +66,6 @@ func (m *Manager) MarkUser(ctx context.Context, userID string) (int, error) {
 // changed makes this instance forget what it knows of sessions of a user.
 func (m *Manager) changed(user Key, ids ...string) {
 	for _, id := range ids {
-		m.near.drop(nameOf(Key{user.Space, user.Tag, id}))
+		m.drop(nameOf(Key{user.Space, user.Tag, id}))
 	}
 }

@@ -179,7 +179,7 @@ func (m *Manager) End(ctx context.Context, s *Session) error {
 	}
 	user := userKey(m.cfg.Name, s.record.user)
 	err := m.store.Delete(context.WithoutCancel(ctx), s.name.key(m.cfg.Name), user.ID)
-	m.near.drop(&s.name)
+	m.drop(&s.name)
 	if err != nil {
 		return unavailable("end", err)
 	}
