@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/idxauth/idxauth/internal/redistest"
 	"github.com/idxauth/idxauth/session"
 )
@@ -134,21 +136,85 @@ func BenchmarkStart(b *testing.B) {
 	})
 }
 
-// BenchmarkRevokeUser ends five sessions, next to the two round trips that it would
-// take by hand.
-func BenchmarkRevokeUser(b *testing.B) {
-	client := redistest.Start(b).Client()
-	m := quietManager(b, session.NewRedis(client, nil))
-	for b.Loop() {
-		b.StopTimer()
-		for range 5 {
-			start(b, m, "ada")
-		}
-		b.StartTimer()
-		if n, err := m.RevokeUser(b.Context(), "ada", nil); n != 5 || err != nil {
-			b.Fatal(n, err)
+// BenchmarkUser is what is done to all sessions of one user, who has so many. On the
+// way it reports how long the slowest command of one operation keeps Redis from all
+// others.
+func BenchmarkUser(b *testing.B) {
+	for _, tt := range []struct {
+		name string
+		open func() (redis.UniversalClient, []*redistest.Server)
+	}{
+		{"node", func() (redis.UniversalClient, []*redistest.Server) {
+			server := redistest.Start(b)
+			return server.Client(), []*redistest.Server{server}
+		}},
+		{"cluster", func() (redis.UniversalClient, []*redistest.Server) {
+			cluster := redistest.StartCluster(b)
+			return cluster.Client(), cluster.Nodes
+		}},
+	} {
+		b.Run(tt.name, func(b *testing.B) {
+			client, nodes := tt.open()
+			m := quietManager(b, session.NewRedis(client, nil))
+			for _, sessions := range []int{1, 100, 10_000} {
+				b.Run(fmt.Sprintf("sessions=%d", sessions), func(b *testing.B) { benchmarkUser(b, m, nodes, sessions) })
+			}
+		})
+	}
+}
+
+func benchmarkUser(b *testing.B, m *session.Manager, nodes []*redistest.Server, sessions int) {
+	ctx := context.Background()
+	have := 0
+	fill := func() {
+		for ; have < sessions; have++ {
+			n := session.NewSession{UserID: "ada", Data: principal, Device: firefox}
+			if _, err := m.Start(ctx, httptest.NewRecorder(), n); err != nil {
+				b.Fatal(err)
+			}
 		}
 	}
+	fill()
+	run := func(what string, op func() (int, error)) {
+		b.Run(what, func(b *testing.B) {
+			for _, node := range nodes {
+				node.Client().ConfigSet(ctx, "slowlog-log-slower-than", "0")
+			}
+			var slowest time.Duration
+			for b.Loop() {
+				b.StopTimer()
+				fill()
+				for _, node := range nodes {
+					node.Client().SlowLogReset(ctx)
+				}
+				b.StartTimer()
+				if n, err := op(); n != sessions || err != nil {
+					b.Fatal(n, err)
+				}
+				b.StopTimer()
+				for _, node := range nodes {
+					log, _ := node.Client().SlowLogGet(ctx, 128).Result()
+					for _, l := range log {
+						if strings.HasPrefix(strings.ToLower(l.Args[0]), "eval") {
+							slowest = max(slowest, l.Duration)
+						}
+					}
+				}
+				b.StartTimer()
+			}
+			b.ReportMetric(float64(slowest.Microseconds()), "slowest-µs")
+		})
+	}
+	run("List", func() (int, error) {
+		infos, err := m.List(ctx, "ada")
+		return len(infos), err
+	})
+	run("MarkUser", func() (int, error) { return m.MarkUser(ctx, "ada") })
+	run("RevokeUser", func() (int, error) {
+		n, err := m.RevokeUser(ctx, "ada", nil)
+		have = 0
+		return n, err
+	})
 }
 
 // BenchmarkHeapPerSession reports what a session in the near cache takes of the
