@@ -260,20 +260,28 @@ var usedMemory = regexp.MustCompile(`used_memory:(\d+)`)
 // index of its user, who has no other session. User ids are as long as those of
 // LoginRadius, 32 bytes; the principal's data comes on top.
 func BenchmarkBytesPerSession(b *testing.B) {
-	for _, data := range []int{78, 110} {
-		b.Run(fmt.Sprintf("data=%d", data), func(b *testing.B) {
+	for _, tt := range []struct {
+		name   string
+		data   int
+		device session.Device
+	}{
+		{"data=78", 78, session.Device{}},
+		{"data=110", 110, session.Device{}},
+		{"data=78,device", 78, firefox},
+	} {
+		b.Run(tt.name, func(b *testing.B) {
 			server := redistest.Start(b, "--appendonly", "no") // whose buffers are no session's
 			if !server.Real() {
 				b.Skip("redis-server is not installed: its memory was not measured")
 			}
 			for b.Loop() {
-				measureBytes(b, server, principal[:data])
+				measureBytes(b, server, session.NewSession{Data: principal[:tt.data], Device: tt.device})
 			}
 		})
 	}
 }
 
-func measureBytes(b *testing.B, server *redistest.Server, data string) {
+func measureBytes(b *testing.B, server *redistest.Server, n session.NewSession) {
 	const sessions = 50_000
 	ctx, client := b.Context(), server.Client()
 	used := func() float64 {
@@ -285,7 +293,7 @@ func measureBytes(b *testing.B, server *redistest.Server, data string) {
 	client.FlushAll(ctx)
 	before := used()
 	for i := range sessions {
-		n := session.NewSession{UserID: fmt.Sprintf("%032x", i), Data: data}
+		n.UserID = fmt.Sprintf("%032x", i)
 		if _, err := m.Start(ctx, httptest.NewRecorder(), n); err != nil {
 			b.Fatal(err)
 		}

@@ -21,9 +21,20 @@
 // of the token, a record sealed with another hash of it: who reads Redis learns how
 // many sessions there are and when they end, not whose, and can take over none; who
 // writes to Redis can end sessions, and bring back what he copied before it ended, but
-// not move or forge them, nor prolong them past their deadline. In front of the
+// not move or forge them, nor prolong them past their deadline. A session's [Device] is
+// sealed with a hash of the user's id, for [Manager.List]: it is as secret as that is. In
+// front of the
 // token stand 12 bits of a hash of the user id, which tell Redis Cluster where all of
 // a user's sessions are, so that listing and ending them are one step each.
+//
+// # The sessions of a user
+//
+// [Manager.List] is for a page with the user's devices, [Manager.Revoke] and
+// [Manager.RevokeUser] end sessions, and [Manager.Purge] is for a user who is deleted.
+// [Manager.MarkUser] tells all sessions of a user that the account has changed. All of
+// them are exact, whatever logs in or out at the same time, and take one step for each
+// 500 sessions. [Config].MaxPerUser bounds how many there are. Answers that take long
+// [Follow] their session, to end when it does.
 //
 // # Near cache
 //
