@@ -43,7 +43,8 @@ type Config struct {
 	// http:// on a loopback host, where package middleware sets it.
 	InsecureCookie bool
 
-	// MaxPerUser is how many sessions one user can have. Default 0: no limit.
+	// MaxPerUser is how many sessions one user can have. The login of a user who is full
+	// looks at each of them, so it is for limits of some dozen. Default 0: no limit.
 	MaxPerUser int
 
 	// WhenFull is what a login beyond MaxPerUser does. Default [EndOldest].

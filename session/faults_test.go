@@ -300,7 +300,7 @@ func TestInterleavings(t *testing.T) {
 	}
 	for round := range rounds {
 		user := fmt.Sprint("user", round%7)
-		s, r := signIn(t, m, user)
+		s, r := signInFrom(t, m, user, session.Device{Name: strings.Repeat("n", round%130)})
 		ctx := in(t, m, r)
 		acts := []func() error{
 			func() error { return session.Put(ctx, "a", round) },
@@ -311,6 +311,8 @@ func TestInterleavings(t *testing.T) {
 				return err
 			},
 			func() error { return m.End(ctx, s) },
+			func() error { _, err := m.MarkUser(ctx, user); return err },
+			func() error { _, err := m.List(ctx, user); return err },
 		}
 		if round%3 == 0 {
 			acts[4] = func() error { _, err := m.RevokeUser(ctx, user, nil); return err }

@@ -29,9 +29,9 @@ var (
 // what this Manager itself has ended. While the store does not answer, nothing ends but
 // what reaches its deadline: that a session is gone cannot be known then.
 //
-// To follow is no use: an open page that nobody looks at ends with the idle limit. A
-// handler that hears from its user, on a WebSocket for example, says so by another
-// [Manager.Load] of its request, which asks nobody as a rule.
+// An open stream does not count as use: a page that nobody looks at ends with the idle
+// limit, as if it were not open. A handler that hears from its user, on a WebSocket for
+// example, says so by another [Manager.Load] of its request, which asks nobody as a rule.
 //
 // It costs no command for a session that the near cache has, and no goroutine: all
 // that are followed share one. If ctx carries no session, or a [Detached] one, the

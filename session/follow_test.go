@@ -279,6 +279,26 @@ func TestFollowOverAnInterruptedStream(t *testing.T) {
 	wantEnd(t, live, session.ErrRevoked)
 }
 
+// A Redis that is down ends nothing, however long the near cache's lease is over.
+func TestFollowWhileRedisIsDown(t *testing.T) {
+	server := startRedis(t)
+	here, w := node(t, server.Addr, session.Config{NearCache: session.NearCache{Lease: 200 * time.Millisecond}})
+	s, r := signIn(t, here, "ada")
+	warm(t, here, w, r)
+	live := follow(t, here, r)
+	server.Stop()
+	redistest.Eventually(t, "nobody knows", func() bool {
+		_, err := here.Load(r)
+		return errors.Is(err, session.ErrUnavailable)
+	})
+	wantLive(t, live)
+	server.Restart()
+	warm(t, here, w, r)
+	wantLive(t, live)
+	here.End(t.Context(), s)
+	wantEnd(t, live, session.ErrRevoked)
+}
+
 // Without a stream, Redis is asked.
 func TestFollowWithoutTheNearCache(t *testing.T) {
 	server := redistest.Start(t)

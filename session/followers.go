@@ -318,6 +318,9 @@ func (f *followers) check(e *followed) {
 	if f.always != nil {
 		lease = f.always
 	}
+	if !f.covers(lease, now) {
+		lease = nil
+	}
 	f.mu.Lock()
 	var cause error
 	switch {

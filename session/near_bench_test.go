@@ -43,11 +43,43 @@ func BenchmarkRevocationDelay(b *testing.B) {
 		}
 		delays = append(delays, time.Since(ended))
 	}
+	reportDelays(b, delays)
+}
+
+func reportDelays(b *testing.B, delays []time.Duration) {
 	slices.Sort(delays)
 	report := func(name string, of int) { b.ReportMetric(float64(delays[of])/1e3, name) }
 	report("p50-µs", len(delays)/2)
 	report("p99-µs", len(delays)*99/100)
 	report("max-µs", len(delays)-1)
+}
+
+// BenchmarkFollowDelay reports how long a context goes on that follows a session which
+// is ended on the other instance, while 1,000 other sessions are followed as well.
+func BenchmarkFollowDelay(b *testing.B) {
+	server := startRedis(b)
+	here, w := node(b, server.Addr, session.Config{})
+	there, _ := node(b, server.Addr, session.Config{})
+	for i := range 1000 {
+		_, r := signIn(b, here, fmt.Sprint("bob", i))
+		follow(b, here, r)
+	}
+	var delays []time.Duration
+	for i := 0; b.Loop(); i++ {
+		b.StopTimer()
+		_, r := signIn(b, there, fmt.Sprint("ada", i))
+		s := mustLoad(b, there, r)
+		warm(b, here, w, r)
+		live := follow(b, here, r)
+		b.StartTimer()
+		if err := there.End(b.Context(), s); err != nil {
+			b.Fatal(err)
+		}
+		ended := time.Now()
+		<-live.Done()
+		delays = append(delays, time.Since(ended))
+	}
+	reportDelays(b, delays)
 }
 
 // BenchmarkStaleReads counts reads that return a value which was superseded more than

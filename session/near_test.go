@@ -348,7 +348,8 @@ func TestRefusedTracking(t *testing.T) {
 	server := startRedis(t)
 	ctx := t.Context()
 	err := server.Client().Do(ctx, "ACL", "SETUSER", "app", "on", ">pw", "~*", "+get", "+set", "+del", "+evalsha", "+eval", "+ping",
-		"+exists", "+zadd", "+zrange", "+zrem", "+zcard", "+zremrangebyscore", "+expireat", "+pexpireat", "+pttl", "+setrange", "+select").Err()
+		"+exists", "+zadd", "+zrange", "+zrem", "+zcard", "+zremrangebyscore", "+expireat", "+pexpireat", "+pttl", "+setrange",
+		"+getrange", "+zrank", "+zcount", "+select").Err()
 	if err != nil {
 		t.Fatal(err)
 	}

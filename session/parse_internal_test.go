@@ -73,6 +73,53 @@ func FuzzSplitCookie(f *testing.F) {
 	})
 }
 
+func FuzzRedisValue(f *testing.F) {
+	expires := time.Now().Add(time.Hour).Truncate(time.Millisecond)
+	for _, r := range []Record{
+		{Expires: expires},
+		{Expires: expires, Data: []byte("data")},
+		{Expires: expires, Data: []byte("data"), Label: []byte("label")},
+		{Expires: expires, Label: bytes.Repeat([]byte{0xff}, maxLabel)},
+	} {
+		value := valueOf(r)
+		got, err := found{value: value}.record()
+		if err != nil || !bytes.Equal(got.Data, r.Data) || !got.Expires.Equal(expires) || got.Mark != 0 {
+			f.Errorf("%q reads as %+v, %v, want %+v", value, got, err, r)
+		}
+		f.Add(value)
+		f.Add(append([]byte{value[0] | 0x78}, value[1:]...)) // marked
+		f.Add(append([]byte{0xff}, value[1:]...))
+	}
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, value []byte) {
+		r, err := found{value: value}.record()
+		if err == nil && (r.Mark > maxMark || len(r.Data) > len(value)-stampLen || r.Expires.Year() > 2300) {
+			t.Errorf("%q reads as %+v", value, r)
+		}
+	})
+}
+
+func FuzzLabel(f *testing.F) {
+	n := nameOf(Key{Tag: "aB", ID: "0123456789abcdef"})
+	f.Add("ada", "Firefox on Linux", "192.0.2.0/24")
+	f.Add("ada", strings.Repeat("\xff", 1000), strings.Repeat("é", 1000))
+	f.Fuzz(func(t *testing.T, user, deviceName, network string) {
+		d := Device{deviceName, network}
+		label := sealDevice("app", user, n, d, 1790000000)
+		if len(label) > maxLabel {
+			t.Errorf("label of %d bytes for %q", len(label), d)
+		}
+		got, created := openDevice("app", user, n, label)
+		want := Device{cut(deviceName, maxDeviceName), cut(network, maxDeviceNetwork)}
+		if got != want || d != (Device{}) && created.Unix() != 1790000000 {
+			t.Errorf("%q reads as %q, %v", d, got, created)
+		}
+		if got, created := openDevice("app", user+"2", n, label); got != (Device{}) || !created.IsZero() {
+			t.Errorf("another user reads %q, %v", got, created)
+		}
+	})
+}
+
 func FuzzParseRecord(f *testing.F) {
 	values := encodeValues(map[string]string{"a": "1", "b": `"x"`})
 	for _, r := range []record{

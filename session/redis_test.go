@@ -139,9 +139,14 @@ func TestWritesMayBeRepeated(t *testing.T) {
 	ctx := t.Context()
 	server, m := newRedis(t, session.Config{MaxPerUser: 1})
 	server.Client().AddHook(twice{})
-	s, r := signIn(t, m, "ada")
+	s, r := signInFrom(t, m, "ada", firefox)
 	mustPut(t, in(t, m, r), "k", 1)
-	wantValue(t, in(t, m, r), "k", 1)
+	m.MarkUser(ctx, "ada")
+	mustPut(t, in(t, m, r), "k", 2)
+	wantValue(t, in(t, m, r), "k", 2)
+	if !mustLoad(t, m, r).Marked() || onlyInfo(t, ctx, m, "ada").Device != firefox {
+		t.Error("a repeated write has lost the mark or the device")
+	}
 	for _, want := range []string{"", "v"} {
 		held, err := m.Claim(ctx, "n", []byte("v"), time.Minute)
 		if string(held) != want || err != nil {
