@@ -36,6 +36,7 @@ type Auth struct {
 	requireLiveToken bool
 
 	hooks     Hooks
+	appUser   func(context.Context, *Identity) (any, error)
 	errorPage func(http.ResponseWriter, *http.Request, Problem)
 	csp       []string
 	log       *limitedLog
@@ -74,6 +75,7 @@ func New(cfg Config) (*Auth, error) {
 		staleFor:         cfg.StaleFor,
 		requireLiveToken: cfg.RequireLiveToken,
 		hooks:            cfg.Hooks,
+		appUser:          cfg.AppUser,
 		errorPage:        cfg.ErrorPage,
 		log:              newLimitedLog(cfg.Logger),
 		exchanges:        newTries(),

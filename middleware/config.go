@@ -103,6 +103,11 @@ type Config struct {
 
 	Hooks Hooks
 
+	// AppUser returns the application's own user, such as a row of its database, for
+	// [AppUser] to hand to handlers. ctx is that of the request: what Hooks.OnLogin
+	// has put into the session is there. If nil, [AppUser] fails.
+	AppUser func(ctx context.Context, user *Identity) (any, error)
+
 	// ErrorPage replaces the built-in page for refusals and faults; the status is
 	// p.Status unless the function writes another one. Cache headers are set.
 	ErrorPage func(w http.ResponseWriter, r *http.Request, p Problem)
@@ -116,9 +121,18 @@ type Config struct {
 // Hooks are called at the turns of a session's life. All are optional.
 type Hooks struct {
 	// OnLogin runs after the user is known and before the session exists. It may
-	// put values into the session with [session.Put], and may refuse: an error
-	// made by [Refuse] is a 403 page with its reason, any other error a 500 page.
+	// load or create the application's own user and put its id, or whatever else, into
+	// the session with [session.Put]; user.UID is what to know it by, never the e-mail
+	// address. It may refuse: an error made by [Refuse] is a 403 page with its reason,
+	// any other error a 500 page. Several logins of one user can run it at once.
 	OnLogin func(ctx context.Context, user *Identity) error
+
+	// OnRefresh runs after the account was read again and its profile has changed:
+	// once for each change and session, on whichever instance, in a request or in the
+	// background, for at most 10 seconds. Logins elsewhere, and a ModifiedAt alone, are
+	// no change. ctx carries the session, so it may use [session.Put]. Neither old nor
+	// new may be changed.
+	OnRefresh func(ctx context.Context, old, new *Identity)
 
 	// OnLogout runs after a session was ended by its user.
 	OnLogout func(ctx context.Context, user *Identity)

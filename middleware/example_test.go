@@ -162,20 +162,79 @@ func ExampleCheck() {
 	// Output: 403 application/problem+json
 }
 
-// OnLogin can refuse a user, and can put values into the session before it exists.
+// OnLogin loads or creates the application's own user, keeps its id in the session,
+// and can refuse; OnRefresh sees what LoginRadius has changed since.
 func ExampleHooks() {
-	invited := map[string]int{"ada@example.test": 4711}
 	hooks := middleware.Hooks{
 		OnLogin: func(ctx context.Context, user *middleware.Identity) error {
-			customer, ok := invited[user.Email]
-			if !ok || !user.EmailVerified {
+			if !user.EmailVerified {
 				return middleware.Refuse("not_invited", "Please ask us for an invitation.")
 			}
-			return session.Put(ctx, "customer", customer)
+			id, err := db.customerID(ctx, user.UID) // creates it, the first time
+			if err != nil {
+				return err
+			}
+			return session.Put(ctx, "customer", id)
+		},
+		OnRefresh: func(ctx context.Context, old, new *middleware.Identity) {
+			if old.Email != new.Email {
+				db.setEmail(ctx, new.UID, new.Email)
+			}
 		},
 	}
 	fmt.Println(hooks.OnLogin(context.Background(), &middleware.Identity{}))
 	// Output: not_invited
+}
+
+// Handlers get the application's own type. It is loaded once in a request.
+func ExampleAppUser() {
+	auth := middleware.Must(middleware.New(middleware.Config{
+		IDX:     idx.Config{AppName: "my-app", APIKey: "my-api-key"},
+		BaseURL: "https://www.example.com",
+		Store:   session.NewMemory(),
+		AppUser: func(ctx context.Context, user *middleware.Identity) (any, error) {
+			return db.customer(ctx, user.UID)
+		},
+	}))
+	defer auth.Close()
+	orders := auth.RequireLogin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		customer, err := middleware.AppUser[*customer](r.Context())
+		if err != nil {
+			http.Error(w, "please try again", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintf(w, "Orders of %s, customer %d", customer.Name, customer.ID)
+	}))
+
+	ada := &middleware.Identity{Profile: idx.Profile{UID: "ada"}}
+	w := httptest.NewRecorder()
+	orders.ServeHTTP(w, httptest.NewRequestWithContext(middleware.WithUser(context.Background(), ada), "GET", "/", nil))
+	fmt.Println(w.Body)
+	// Output: Orders of Ada, customer 4711
+}
+
+// Handlers that use AppUser are tested without a database.
+func ExampleWithAppUser() {
+	greet := func(w http.ResponseWriter, r *http.Request) {
+		customer, _ := middleware.AppUser[*customer](r.Context())
+		fmt.Fprintf(w, "Hello, %s", customer.Name)
+	}
+	ctx := middleware.WithAppUser(context.Background(), &customer{Name: "Ada"})
+	w := httptest.NewRecorder()
+	greet(w, httptest.NewRequestWithContext(ctx, "GET", "/", nil))
+	fmt.Println(w.Body)
+	// Output: Hello, Ada
+}
+
+// database stands for the application's own.
+type database struct{}
+
+var db database
+
+func (database) customerID(context.Context, string) (int, error) { return 4711, nil }
+func (database) setEmail(_ context.Context, _, _ string)         {}
+func (database) customer(_ context.Context, uid string) (*customer, error) {
+	return map[string]*customer{"ada": {ID: 4711, Name: "Ada"}}[uid], nil
 }
 
 // The routes must be mounted where Path says. Below another path they are not found,

@@ -88,6 +88,21 @@ func encodeIdentity(u *Identity) string {
 	return string(e)
 }
 
+// sameProfile compares what sessions keep of two profiles, but for what LoginRadius
+// notes by itself at every login. Of dates the second counts: it writes their fractions
+// with more or fewer digits.
+func sameProfile(a, b *Identity) bool {
+	essence := func(u *Identity) string {
+		p := &Identity{Profile: u.Profile, private: new(private)}
+		p.ModifiedAt, p.LastLoginAt, p.FirstLogin, p.NoOfLogins = time.Time{}, time.Time{}, false, 0
+		for _, t := range p.times() {
+			*t = t.Truncate(time.Second)
+		}
+		return encodeIdentity(p)
+	}
+	return essence(a) == essence(b)
+}
+
 // decodeIdentity copies no text: the identity's fields are parts of data.
 func decodeIdentity(uid, data string) (*Identity, error) {
 	if uid == "" || len(data) == 0 || data[0] != identityVersion {

@@ -83,8 +83,8 @@ func (a *Auth) LoadUser(next http.Handler) http.Handler {
 // takes. The error is [session.ErrNotFound] for strangers; with any other, nobody knows.
 func (a *Auth) identify(r *http.Request, usable func(context.Context, *session.Session) (*session.Session, error)) (*http.Request, error) {
 	ctx := r.Context()
-	if s := session.FromContext(ctx); s != nil && (s.Manager() == a.sessions || s.Manager() == nil) && User(ctx) != nil {
-		return r, nil // an outer wrapper, or WithUser in a test, has done it
+	if s := session.FromContext(ctx); s != nil && a.owns(s) && User(ctx) != nil {
+		return a.withAppUser(r), nil // an outer wrapper, or WithUser in a test, has done it
 	}
 	s, err := a.sessions.Load(r)
 	if err != nil {
@@ -93,7 +93,7 @@ func (a *Auth) identify(r *http.Request, usable func(context.Context, *session.S
 	if s, err = usable(ctx, s); err != nil {
 		return r, err
 	}
-	return r.WithContext(session.NewContext(ctx, s)), nil
+	return a.withAppUser(r.WithContext(session.NewContext(ctx, s))), nil
 }
 
 // turnAway answers a request that is not let in: unauthenticated starts a login,

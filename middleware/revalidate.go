@@ -235,15 +235,29 @@ func (a *Auth) tokenHasExpired(user *Identity) bool {
 	return expires.IsZero() || time.Now().After(expires.Add(-clockSkew))
 }
 
-// renew writes the new copy into the session.
+// renew writes the new copy into the session, and tells the application if it differs.
 func (a *Auth) renew(ctx context.Context, s *session.Session, profile *idx.Profile) (*session.Session, error) {
-	return a.change(ctx, s, func(old *Identity) *Identity {
+	var before *Identity // what was replaced, which another process may have written
+	s, err := a.change(ctx, s, func(old *Identity) *Identity {
+		before = old
 		private := *old.private
 		private.checked, private.failedAt = time.Now(), time.Time{}
 		user := newIdentity(profile, &private)
 		user.AuthTime = old.AuthTime
 		return user
 	})
+	if err != nil || a.hooks.OnRefresh == nil {
+		return s, err
+	}
+	after, ok := s.Principal().(*Identity)
+	if !ok || sameProfile(before, after) {
+		return s, nil
+	}
+	if current := session.FromContext(ctx); current == nil || current.ID() != s.ID() {
+		ctx = session.NewContext(ctx, s)
+	}
+	a.hooks.OnRefresh(ctx, before, after)
+	return session.FromContext(ctx), nil // with what the hook has put there
 }
 
 // markExpired notes that the token has run out, so that nobody asks again.
