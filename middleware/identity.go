@@ -66,8 +66,9 @@ func User(ctx context.Context) *Identity {
 }
 
 // WithUser returns a context with a signed-in user, for tests of handlers: they
-// need no login, no store and no cookie. Values put into the session stay in the
-// context.
+// need no login, no store and no cookie. Wrapped handlers are let through as that user,
+// if rules allow. Values put into the session stay in the context. Package authtest
+// makes users, and whole requests.
 func WithUser(ctx context.Context, user *Identity) context.Context {
 	return session.NewContext(ctx, session.Detached(user))
 }
