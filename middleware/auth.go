@@ -46,6 +46,7 @@ type Auth struct {
 	reading      *background.Group  // its goroutines, of which no request is the owner
 	rereadTried  *recent
 	rereadFailed *recent
+	rereadAsked  *recent // out of turn: by a rule, or after a visit to the profile page
 	work         *background.Group
 	logouts      *background.Group // tried again; of its own, so that made-up cookies stop nothing else
 }
@@ -81,6 +82,7 @@ func New(cfg Config) (*Auth, error) {
 		exchanges:        newTries(),
 		rereadTried:      newRecent(),
 		rereadFailed:     newRecent(),
+		rereadAsked:      newRecent(),
 		reading:          background.NewGroup(maxReading),
 		work:             background.NewGroup(64),
 		logouts:          background.NewGroup(256),

@@ -14,6 +14,7 @@ const (
 	routeRegister       = "register"
 	routeForgotPassword = "forgot-password"
 	routeProfile        = "profile"
+	routeProfileBack    = "profile/back"
 	routeCallback       = "callback"
 	routeLogout         = "logout"
 )
@@ -27,6 +28,7 @@ const (
 //	GET       /auth/register?return_to=         the same, beginning with registration
 //	GET       /auth/forgot-password?return_to=  the same, beginning with a new password
 //	GET       /auth/profile?return_to=          the hosted profile page
+//	GET       /auth/profile/back                back from there, with what has changed
 //	GET       /auth/callback                    where the hosted page sends the browser
 //	GET, POST /auth/logout                      end the session; GET asks first
 //
@@ -39,6 +41,7 @@ func (a *Auth) Handler() http.Handler {
 		routeRegister:       start(idx.ActionRegister),
 		routeForgotPassword: start(idx.ActionForgotPassword),
 		routeProfile:        only(http.HandlerFunc(a.serveProfile), "GET", "HEAD"),
+		routeProfileBack:    only(http.HandlerFunc(a.serveProfileBack), "GET", "HEAD"),
 		// GET alone: link scanners send HEAD, and would use up the state.
 		routeCallback: only(http.HandlerFunc(a.serveCallback), "GET"),
 		routeLogout:   only(http.HandlerFunc(a.serveLogout), "GET", "HEAD", "POST"),

@@ -146,10 +146,3 @@ func (a *Auth) serveStart(action idx.Action) http.HandlerFunc {
 		a.startLogin(w, r, l)
 	}
 }
-
-// serveProfile goes to the hosted profile page, which has its own session and its
-// own login. The way back is a plain address: nothing is signed in by it.
-func (a *Auth) serveProfile(w http.ResponseWriter, r *http.Request) {
-	back := a.site.url(a.returnPathOr(r.URL.Query().Get("return_to")))
-	redirect(w, http.StatusFound, a.provider.URL(idx.ActionProfile, back))
-}

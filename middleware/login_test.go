@@ -340,19 +340,6 @@ func TestRegisterAndForgotPassword(t *testing.T) {
 	}
 }
 
-func TestHostedProfilePage(t *testing.T) {
-	a := newApp(t)
-	b := a.browser()
-	got := b.step(b.request("GET", "/auth/profile?return_to=/dashboard/"))
-	hosted, err := got.Location()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if hosted.Path != "/profile.aspx" || hosted.Query().Get("return_url") != a.origin+"/dashboard/" {
-		t.Errorf("profile route leads to %s", hosted)
-	}
-}
-
 func TestLoginFromAHandler(t *testing.T) {
 	a := newApp(t)
 	a.mux.HandleFunc("/join", func(w http.ResponseWriter, r *http.Request) {

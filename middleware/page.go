@@ -40,7 +40,7 @@ func logoutPage(path, landing string) page {
 // on its way to them.
 func mailPage(action, loginPath string) page {
 	pg := page{Title: "Check your mail", Link: "Sign in", LinkTo: loginPath,
-		Detail: "We have sent you a message. Follow the link in it to confirm your address, then sign in."}
+		Detail: "We have sent you a message. Follow the link in it, on this device or another, to confirm your address. You can then sign in."}
 	if action == "forgotpassword" {
 		pg.Detail = "If there is an account with this address, we have sent it a message. Follow the link in it to choose a new password, then sign in."
 	}
