@@ -110,8 +110,8 @@ func (e *refusal) Error() string {
 
 func (e *refusal) Unwrap() error { return e.err }
 
-// Refuse returns an error with which [Hooks].OnLogin refuses a user: a 403 page
-// with a reason code and a sentence of the application's.
+// Refuse returns an error with which [Hooks].OnLogin and rules made by [Check] refuse a
+// user: a 403 page with a reason code and a sentence of the application's.
 func Refuse(reason Reason, detail string) error {
 	return &refusal{reason: reason, detail: detail}
 }

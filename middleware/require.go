@@ -46,7 +46,7 @@ func (a *Auth) require(next http.Handler, rules []Rule) http.Handler {
 			a.turnAway(w, r, err)
 			return
 		}
-		if err := checkRules(r, rules); err != nil {
+		if err := a.checkRules(r, rules); err != nil {
 			a.turnAway(w, r, err)
 			return
 		}

@@ -61,17 +61,25 @@ func TestBlockedUserIsOutWithinRevalidate(t *testing.T) {
 	}
 }
 
+// Through the management API with a secret, by the profile of the token without.
 func TestRolesAreRenewed(t *testing.T) {
-	timed(t, func(t *testing.T, a *app) {
-		b := a.browser()
-		b.signIn("/dashboard/", idxtest.Grace)
-		b.open("/admin").want(t, 403, "role_missing")
-		a.hub.UpdateUser(idxtest.Grace.Email, func(u *idxtest.User) { u.Roles = append(u.Roles, "admin") })
-		later(6 * time.Minute)
-		b.open("/admin")
-		later(0)
-		b.open("/admin").want(t, 200, "user")
-	})
+	for name, change := range map[string]func(*middleware.Config){
+		"with a secret":    func(*middleware.Config) {},
+		"without a secret": withoutSecret,
+	} {
+		t.Run(name, func(t *testing.T) {
+			timed(t, func(t *testing.T, a *app) {
+				b := a.browser()
+				b.signIn("/dashboard/", idxtest.Grace)
+				b.open("/admin").want(t, 403, "role_missing")
+				a.hub.UpdateUser(idxtest.Grace.Email, func(u *idxtest.User) { u.Roles = append(u.Roles, "admin") })
+				later(6 * time.Minute)
+				b.open("/admin")
+				later(0)
+				b.open("/admin").want(t, 200, "user")
+			}, change)
+		})
+	}
 }
 
 func TestRefresh(t *testing.T) {

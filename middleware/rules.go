@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -8,13 +9,15 @@ import (
 
 // Rule is a condition on a signed-in user, for [Auth.Require] and [Auth.Protect].
 type Rule struct {
-	check func(r *http.Request, user *Identity) error // nil: satisfied
+	check func(a *Auth, r *http.Request, user *Identity) error // nil: satisfied
 }
 
 // HasRole wants a user with one of roles, by exact name. To demand several, give
-// several rules.
+// several rules. Roles are those of the profile, which with an API secret is read
+// through the management API once the login is over; see [Config].Revalidate for how
+// old they can be.
 func HasRole(roles ...string) Rule {
-	return Rule{func(_ *http.Request, user *Identity) error {
+	return Rule{func(_ *Auth, _ *http.Request, user *Identity) error {
 		if !user.HasRole(roles...) {
 			return refuse(RoleMissing, nil)
 		}
@@ -22,15 +25,26 @@ func HasRole(roles ...string) Rule {
 	}}
 }
 
-// EmailVerified wants a user whose e-mail address is confirmed.
+// EmailVerified wants a user whose e-mail address is confirmed. Before it refuses, it
+// reads the account again, for users who come from the link in the mail: at most every 5
+// seconds, and if that takes longer than 2, the copy in the session counts.
 func EmailVerified() Rule {
-	return Rule{func(_ *http.Request, user *Identity) error {
-		if user.Email == "" || !user.EmailVerified {
+	return Rule{func(a *Auth, r *http.Request, user *Identity) error {
+		if hasVerifiedEmail(user) {
+			return nil
+		}
+		user, err := a.askAgain(r.Context(), user)
+		if err != nil {
+			return err
+		}
+		if !hasVerifiedEmail(user) {
 			return refuse(EmailUnverified, nil)
 		}
 		return nil
 	}}
 }
+
+func hasVerifiedEmail(user *Identity) bool { return user.Email != "" && user.EmailVerified }
 
 // RecentLogin wants a user who has signed in on the hosted page within d, for pages
 // where a session left open must not be enough. Others are signed out of the hosted
@@ -40,7 +54,7 @@ func EmailVerified() Rule {
 // make a login fresh. It cannot tell a password from whatever else the hosted page
 // accepts.
 func RecentLogin(d time.Duration) Rule {
-	return Rule{func(_ *http.Request, user *Identity) error {
+	return Rule{func(_ *Auth, _ *http.Request, user *Identity) error {
 		if time.Since(user.AuthTime) > d {
 			return refuse(LoginTooOld, nil)
 		}
@@ -48,11 +62,16 @@ func RecentLogin(d time.Duration) Rule {
 	}}
 }
 
-// Check is a rule of the application's own. reason is the code of its refusal. An
-// error of allow means that it cannot say: the answer is a 500, and nobody gets in.
+// Check is a rule of the application's own. reason is its name: the code of its refusal.
+// An error of allow that was made by [Refuse] is a refusal too, with its own code and a
+// sentence for the visitor. Any other error means that it cannot say: the answer is a
+// 500, and nobody gets in.
 func Check(reason Reason, allow func(r *http.Request, user *Identity) (bool, error)) Rule {
-	return Rule{func(r *http.Request, user *Identity) error {
+	return Rule{func(_ *Auth, r *http.Request, user *Identity) error {
 		ok, err := allow(r, user)
+		if refused, is := errors.AsType[*refusal](err); is {
+			return refused
+		}
 		switch {
 		case err != nil:
 			return refuse(HookFailed, fmt.Errorf("check %s: %w", reason, err))
@@ -63,13 +82,13 @@ func Check(reason Reason, allow func(r *http.Request, user *Identity) (bool, err
 	}}
 }
 
-func checkRules(r *http.Request, rules []Rule) error {
+func (a *Auth) checkRules(r *http.Request, rules []Rule) error {
 	if len(rules) == 0 {
 		return nil
 	}
-	user := User(r.Context())
 	for _, rule := range rules {
-		if err := rule.check(r, user); err != nil {
+		user := User(r.Context()) // anew: the rule before may have read the account
+		if err := rule.check(a, r, user); err != nil {
 			return err
 		}
 	}

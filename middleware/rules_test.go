@@ -58,6 +58,73 @@ func TestRules(t *testing.T) {
 	b.step(b.request("GET", "/admin")).want(t, 302, "")
 }
 
+// Whoever comes from the link in the mail is let in at once.
+func TestEmailVerifiedAsksOnceMore(t *testing.T) {
+	timed(t, func(t *testing.T, a *app) {
+		calls := func() int { return len(a.hub.Requests()) }
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Alan)
+		n := calls()
+		for range 10 {
+			b.open("/verified").want(t, 403, "email_unverified")
+		}
+		if got := calls() - n; got != 1 {
+			t.Errorf("ten refusals made %d calls, want 1", got)
+		}
+		later(10 * time.Second)
+		a.hub.UpdateUser(idxtest.Alan.Email, func(u *idxtest.User) { u.EmailVerified = true })
+		b.open("/verified").want(t, 200, "user "+idxtest.Alan.Email)
+		n = calls()
+		b.open("/verified").want(t, 200, "user "+idxtest.Alan.Email)
+		if got := calls() - n; got != 0 {
+			t.Errorf("a confirmed user's page view made %d calls", got)
+		}
+	})
+}
+
+// The copy counts while the API is down; an account that is blocked by now is out.
+func TestEmailVerifiedWhenTheAPIHasNoGoodNews(t *testing.T) {
+	timed(t, func(t *testing.T, a *app) {
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Alan)
+		a.hub.SetFault(idxtest.Fault{Kind: idxtest.ServerError})
+		b.open("/verified").want(t, 403, "email_unverified")
+		a.hub.ClearFault()
+		later(10 * time.Second)
+		a.hub.UpdateUser(idxtest.Alan.Email, func(u *idxtest.User) { u.Blocked = true })
+		b.step(b.request("GET", "/verified")).want(t, 302, "")
+	})
+}
+
+// The rules after one that has read the account again see what it has read.
+func TestRulesSeeTheNewCopy(t *testing.T) {
+	a := newApp(t)
+	a.mux.Handle("/both", a.auth.Require(middleware.EmailVerified(), middleware.HasRole("admin"))(http.HandlerFunc(a.page)))
+	b := a.browser()
+	b.signIn("/dashboard/", idxtest.Alan)
+	a.hub.UpdateUser(idxtest.Alan.Email, func(u *idxtest.User) { u.EmailVerified, u.Roles = true, []string{"admin"} })
+	b.open("/both").want(t, 200, "user")
+}
+
+// A rule can say in a sentence why it refuses. Wrappers compose like rules.
+func TestCheckRefuses(t *testing.T) {
+	a := newApp(t)
+	unpaid := middleware.Check("unpaid", func(*http.Request, *middleware.Identity) (bool, error) {
+		return false, middleware.Refuse("card_expired", "Your card has expired.")
+	})
+	admins := a.auth.Require(middleware.HasRole("admin"))
+	a.mux.Handle("/paid", admins(a.auth.Require(unpaid)(http.HandlerFunc(a.page))))
+	grace, ada := a.browser(), a.browser()
+	grace.signIn("/dashboard/", idxtest.Grace)
+	grace.open("/paid").want(t, 403, "role_missing")
+	ada.signIn("/dashboard/", idxtest.Ada)
+	page := ada.open("/paid")
+	page.want(t, 403, "card_expired")
+	page.want(t, 403, "Your card has expired.")
+	got := ada.step(ada.request("GET", "/paid", "Sec-Fetch-Mode", "cors", "Accept", "*/*"))
+	got.want(t, 403, `"detail":"Your card has expired.","code":"card_expired"`)
+}
+
 func TestRecentLogin(t *testing.T) {
 	a := newApp(t)
 	a.mux.Handle("/fresh", a.auth.Require(middleware.RecentLogin(time.Hour))(http.HandlerFunc(a.page)))
