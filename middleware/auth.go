@@ -27,7 +27,10 @@ type Auth struct {
 	site     site
 	provider Provider
 	accounts accountReader // nil if accounts can be read by their tokens only
+	webhooks webhookReader // nil: switched off
 	sessions *session.Manager
+	users    userSessions
+	marks    *marks
 	states   *stateSealer // a pointer, which fmt does not follow: it has a key
 	csrf     *http.CrossOriginProtection
 
@@ -49,6 +52,7 @@ type Auth struct {
 	rereadAsked  *recent // out of turn: by a rule, or after a visit to the profile page
 	work         *background.Group
 	logouts      *background.Group // tried again; of its own, so that made-up cookies stop nothing else
+	webhookTasks *background.Group // tried again
 }
 
 // New checks cfg, without asking the network, and reports all of its problems in
@@ -61,6 +65,8 @@ func New(cfg Config) (*Auth, error) {
 	errs = append(errs, err)
 	provider, err := newProvider(&cfg)
 	errs = append(errs, err)
+	webhooks, err := newWebhooks(&cfg, provider)
+	errs = append(errs, err)
 	sessions, err := newSessions(&cfg, place)
 	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
@@ -70,7 +76,9 @@ func New(cfg Config) (*Auth, error) {
 	a := &Auth{
 		site:             place,
 		provider:         provider,
+		webhooks:         webhooks,
 		sessions:         sessions,
+		marks:            newMarks(sessions),
 		csrf:             http.NewCrossOriginProtection(),
 		revalidate:       cfg.Revalidate,
 		staleFor:         cfg.StaleFor,
@@ -86,7 +94,9 @@ func New(cfg Config) (*Auth, error) {
 		reading:          background.NewGroup(maxReading),
 		work:             background.NewGroup(64),
 		logouts:          background.NewGroup(256),
+		webhookTasks:     background.NewGroup(256),
 	}
+	a.users = a.marks
 	if reader, ok := provider.(accountReader); ok && reader.HasSecret() {
 		a.accounts = reader
 	}
@@ -151,6 +161,21 @@ func newProvider(cfg *Config) (Provider, error) {
 	return client, nil
 }
 
+// newWebhooks returns nil if they are switched off.
+func newWebhooks(cfg *Config, provider Provider) (webhookReader, error) {
+	if !cfg.Webhooks || provider == nil { // of which its own error tells
+		return nil, nil
+	}
+	reader, ok := provider.(webhookReader)
+	if !ok {
+		return nil, errors.New("middleware: Webhooks: this Provider has none: want its methods HasSecret and ParseWebhook")
+	}
+	if !reader.HasSecret() {
+		return nil, errors.New("middleware: Webhooks needs IDX.APISecret: without it nobody can tell who sends them")
+	}
+	return reader, nil
+}
+
 func newSessions(cfg *Config, place site) (*session.Manager, error) {
 	if cfg.Store == nil {
 		return nil, errors.New("middleware: Store is nil: want session.NewRedis(client, nil), or session.NewMemory() in tests")
@@ -197,11 +222,12 @@ func (a *Auth) Health(ctx context.Context) error {
 }
 
 // Close waits for work in the background to end: invalidations of tokens and touches
-// of sessions are finished, re-reads of accounts and logouts that are tried again are
-// broken off. Call it after [http.Server.Shutdown].
+// of sessions are finished, re-reads of accounts and what is tried again, logouts and
+// webhooks, are broken off. Call it after [http.Server.Shutdown].
 func (a *Auth) Close() error {
 	a.reading.Cancel()
 	a.logouts.Cancel()
+	a.webhookTasks.Cancel()
 	a.work.Close()
 	return a.sessions.Close()
 }

@@ -101,6 +101,23 @@ type Config struct {
 	// unobserved.
 	RequireLiveToken bool
 
+	// Webhooks mounts a route for LoginRadius' webhooks, such as /auth/webhook, so that
+	// changes of an account need not wait for Revalidate. It needs IDX.APISecret; the
+	// address, which has to be https, is subscribed to in LoginRadius' console.
+	//
+	//   - BlockAccount, ResetPassword, ChangePassword and SetPassword end all sessions of
+	//     the user. A user who changes the password has to sign in again.
+	//   - DeleteAccount removes all that is kept about the user.
+	//   - After any other change the account is read before the next request of each
+	//     session for a protected page. While the API gives no answer, the last copy is
+	//     good for StaleFor. Public pages show it once more.
+	//
+	// A webhook counts once, on whichever instance, and for half an hour. LoginRadius
+	// does not promise to send any, or one again: while the store does not answer, the
+	// route says 503, and tries for a minute by itself. So webhooks make changes known
+	// sooner; that they become known is for Revalidate.
+	Webhooks bool
+
 	Hooks Hooks
 
 	// AppUser returns the application's own user, such as a row of its database, for
@@ -133,6 +150,10 @@ type Hooks struct {
 	// no change. ctx carries the session, so it may use [session.Put]. Neither old nor
 	// new may be changed.
 	OnRefresh func(ctx context.Context, old, new *Identity)
+
+	// OnWebhook runs after a webhook has had its effect here ([Config].Webhooks), once
+	// for each. Its profile is no proof of anything; see [idx.Webhook].
+	OnWebhook func(ctx context.Context, hook *idx.Webhook)
 
 	// OnLogout runs after a session was ended by its user.
 	OnLogout func(ctx context.Context, user *Identity)

@@ -17,6 +17,7 @@ const (
 	routeProfileBack    = "profile/back"
 	routeCallback       = "callback"
 	routeLogout         = "logout"
+	routeWebhook        = "webhook"
 )
 
 // Handler serves the routes of the login. Mount it so that it sees everything below
@@ -31,6 +32,7 @@ const (
 //	GET       /auth/profile/back                back from there, with what has changed
 //	GET       /auth/callback                    where the hosted page sends the browser
 //	GET, POST /auth/logout                      end the session; GET asks first
+//	POST      /auth/webhook                     for LoginRadius, with [Config].Webhooks
 //
 // With fresh=1 a login is one for [RecentLogin]: the visitor is signed out of the
 // hosted page first, so that it has to ask.
@@ -45,6 +47,9 @@ func (a *Auth) Handler() http.Handler {
 		// GET alone: link scanners send HEAD, and would use up the state.
 		routeCallback: only(http.HandlerFunc(a.serveCallback), "GET"),
 		routeLogout:   only(http.HandlerFunc(a.serveLogout), "GET", "HEAD", "POST"),
+	}
+	if a.webhooks != nil {
+		routes[routeWebhook] = only(http.HandlerFunc(a.serveWebhook), "POST")
 	}
 	for attempt := 1; attempt <= maxRestarts; attempt++ {
 		routes[routeCallback+"/"+strconv.Itoa(attempt)] = routes[routeCallback]

@@ -42,6 +42,10 @@ const (
 
 	CrossSiteRequest  Reason = "cross_site_request"     // another site posted to the logout route
 	LogoutUnconfirmed Reason = "logout_unconfirmed"     // the store did not answer; the logout is tried again for a minute
+	WebhookUnsigned   Reason = "webhook_unsigned"       // attempts, or the secret was reset: see [idx.Config].WebhookSecrets
+	WebhookMalformed  Reason = "webhook_malformed"      // look at what is in front: it was signed, and did not arrive whole
+	WebhookTooLarge   Reason = "webhook_too_large"      // attempts
+	WebhookTooOld     Reason = "webhook_too_old"        // attempts, if the clock is right
 	ProviderDown      Reason = "provider_unavailable"   // wait, or look at LoginRadius' status page
 	ProviderSettings  Reason = "provider_misconfigured" // AppName, APIKey or APISecret is wrong, or the plan lacks a feature
 	StoreDown         Reason = "store_unavailable"      // look at Redis
@@ -87,6 +91,10 @@ var wordings = map[Reason]wording{
 	LoginTooOld:       {401, "Please sign in again", "This page asks for a recent sign-in.", 0},
 	CrossSiteRequest:  {403, "Request refused", "It came from another site.", 0},
 	LogoutUnconfirmed: {503, "Signing out is not finished", "This browser has forgotten your session. The server could not confirm that it has ended, and keeps trying for a minute. Sign out once more to leave the sign-in page too.", 5 * time.Second},
+	WebhookUnsigned:   {401, "Not signed", "The signature is not that of a known secret.", 0},
+	WebhookMalformed:  {400, "Malformed", "This is not a webhook.", 0},
+	WebhookTooLarge:   {413, "Too large", "This is not a webhook.", 0},
+	WebhookTooOld:     {400, "Too old", "The event is too long ago, or lies in the future.", 0},
 	ProviderDown:      {503, "Sign-in is unavailable", "The sign-in service does not answer. Please try again in a moment.", 5 * time.Second},
 	ProviderSettings:  {500, "Sign-in is not set up correctly", "Please tell the operator of this site.", 0},
 	StoreDown:         {503, "Please try again in a moment", "It cannot be checked right now who is signed in.", 2 * time.Second},
@@ -185,7 +193,10 @@ func (a *Auth) problem(err error) Problem {
 // serveProblem answers a request that goes no further: a page for people, JSON for
 // programs, one line for the log.
 func (a *Auth) serveProblem(w http.ResponseWriter, r *http.Request, err error) {
-	p := a.problem(err)
+	a.answerProblem(w, r, a.problem(err))
+}
+
+func (a *Auth) answerProblem(w http.ResponseWriter, r *http.Request, p Problem) {
 	a.report(r, p)
 	h := w.Header()
 	h["Cache-Control"] = noStore

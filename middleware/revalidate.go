@@ -23,14 +23,17 @@ const (
 var errOverdue = fmt.Errorf("%w: the account has to be read again first", session.ErrNotFound)
 
 // usable returns s if the copy of the account in it may be used. A copy that is due may,
-// while it is renewed in the background; one that is overdue may not.
+// while it is renewed in the background; one that is overdue may not, nor one of which a
+// webhook said that it is wrong.
 func (a *Auth) usable(ctx context.Context, s *session.Session) (*session.Session, error) {
 	user, ok := s.Principal().(*Identity)
 	if !ok {
 		return nil, session.ErrNotFound
 	}
-	age := time.Since(user.private.checked)
-	if age < a.revalidate || a.revalidate < 0 {
+	isFresh := a.revalidate < 0 || time.Since(user.private.checked) < a.revalidate
+	isMarked := a.marks.isMarked(s)
+	hasFailed := !user.private.failedAt.IsZero()
+	if isFresh && !isMarked && !hasFailed {
 		return s, nil // nearly always
 	}
 	if !a.canReread(user) {
@@ -39,7 +42,7 @@ func (a *Auth) usable(ctx context.Context, s *session.Session) (*session.Session
 		}
 		return s, nil
 	}
-	if a.bridges(user) {
+	if a.bridges(user) && (!isMarked || hasFailed) { // nobody waits twice for an API that is down
 		a.rereadLater(ctx, s)
 		return s, nil
 	}
@@ -47,13 +50,17 @@ func (a *Auth) usable(ctx context.Context, s *session.Session) (*session.Session
 }
 
 // usableOrLater is for pages that wait for no API: an overdue copy is renewed in the
-// background, for the next of them.
+// background, for the next of them. One that is only marked does until then.
 func (a *Auth) usableOrLater(ctx context.Context, s *session.Session) (*session.Session, error) {
 	usable, err := a.usable(ctx, s)
-	if errors.Is(err, errOverdue) {
-		a.rereadLater(ctx, s)
+	if !errors.Is(err, errOverdue) {
+		return usable, err
 	}
-	return usable, err
+	a.rereadLater(ctx, s)
+	if user, ok := s.Principal().(*Identity); ok && a.bridges(user) {
+		return s, nil
+	}
+	return nil, err
 }
 
 // current is for pages that need to know: an overdue copy is renewed first.
@@ -288,6 +295,9 @@ func (a *Auth) change(ctx context.Context, s *session.Session, change func(*Iden
 	})
 	if errors.Is(err, session.ErrRevoked) {
 		return nil, fmt.Errorf("%w: %w", session.ErrNotFound, err)
+	}
+	if err == nil {
+		a.marks.updated(s)
 	}
 	return s, err
 }

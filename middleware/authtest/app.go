@@ -35,7 +35,8 @@ type App struct {
 // New starts an application and ends it with the test. handler returns all of its
 // routes, those of [middleware.Auth.Handler] among them. change adjusts the
 // configuration: at first IDX, BaseURL, a Store in memory and a Logger that writes to
-// the test's output are set.
+// the test's output are set. With Webhooks the emulator sends them: what a.Hub.UpdateUser
+// changes is known when a.Hub.WaitWebhooks returns.
 func New(t testing.TB, handler func(auth *middleware.Auth) http.Handler, change ...func(*middleware.Config)) *App {
 	t.Helper()
 	a := &App{t: t, Hub: idxtest.NewServer(t)}
@@ -61,6 +62,9 @@ func New(t testing.TB, handler func(auth *middleware.Auth) http.Handler, change 
 	}
 	a.path = cfg.Path
 	server.Config.Handler = handler(a.Auth)
+	if cfg.Webhooks {
+		a.Hub.SetWebhook(a.URL + cfg.Path + "/webhook")
+	}
 	server.Start()
 	t.Cleanup(func() {
 		server.Close()

@@ -86,6 +86,15 @@ func TestApp(t *testing.T) {
 	}
 }
 
+func TestWebhooks(t *testing.T) {
+	app := authtest.New(t, routes, func(c *middleware.Config) { c.Webhooks = true })
+	grace := app.SignIn(idxtest.Grace.Email)
+	want(t, grace, app.URL+"/delete", 403, "role_missing")
+	app.Hub.UpdateUser(idxtest.Grace.Email, func(u *idxtest.User) { u.Roles = []string{"admin"} })
+	app.Hub.WaitWebhooks()
+	want(t, grace, app.URL+"/delete", 404, "")
+}
+
 // What cannot sign in ends the test, with a reason.
 func TestSignInFailures(t *testing.T) {
 	for _, tt := range []struct{ name, email, want string }{
