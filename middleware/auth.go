@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -31,12 +32,15 @@ type Auth struct {
 	sessions *session.Manager
 	users    userSessions
 	marks    *marks
+	book     *deviceBook
 	states   *stateSealer // a pointer, which fmt does not follow: it has a key
 	csrf     *http.CrossOriginProtection
 
 	revalidate       time.Duration
 	staleFor         time.Duration
 	requireLiveToken bool
+	hasDevices       bool
+	clientIP         func(*http.Request) netip.Addr
 
 	hooks     Hooks
 	appUser   func(context.Context, *Identity) (any, error)
@@ -79,6 +83,9 @@ func New(cfg Config) (*Auth, error) {
 		webhooks:         webhooks,
 		sessions:         sessions,
 		marks:            newMarks(sessions),
+		book:             new(deviceBook),
+		hasDevices:       cfg.Devices,
+		clientIP:         cfg.ClientIP,
 		csrf:             http.NewCrossOriginProtection(),
 		revalidate:       cfg.Revalidate,
 		staleFor:         cfg.StaleFor,

@@ -222,7 +222,7 @@ func (a *Auth) signIn(w http.ResponseWriter, r *http.Request, cb *callback) erro
 			return refuse(HookFailed, fmt.Errorf("OnLogin: %w", err))
 		}
 	}
-	_, err = a.sessions.Start(ctx, w, session.NewSession{
+	err = a.startSession(ctx, w, r, session.NewSession{
 		UserID:   user.UID,
 		Data:     encodeIdentity(user),
 		Replaces: cb.previous,

@@ -118,6 +118,19 @@ type Config struct {
 	// sooner; that they become known is for Revalidate.
 	Webhooks bool
 
+	// Devices mounts a page where users see where they are signed in, and end one of
+	// those sessions or all others: /auth/devices. Asked for with "Accept:
+	// application/json" it is {"devices": [...]}, each a [Device]. To end sessions, post
+	// the form value end, which is the id of one or the word others; a program gets the
+	// new list. [Auth.Devices] has the data for a page of the application's own.
+	Devices bool
+
+	// ClientIP returns the address of the visitor, of which a session keeps the network
+	// alone, for [Device]. If nil, it is that of the connection, which behind a proxy is
+	// the proxy's: then read the header that the proxy sets, and that it takes from
+	// visitors. The zero Addr stands for an unknown one.
+	ClientIP func(r *http.Request) netip.Addr
+
 	Hooks Hooks
 
 	// AppUser returns the application's own user, such as a row of its database, for

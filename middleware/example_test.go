@@ -226,12 +226,51 @@ func ExampleWithAppUser() {
 	// Output: Hello, Ada
 }
 
+// A devices page of the application's own. Its forms can post to the ready one, which
+// Config.Devices mounts.
+func ExampleAuth_Devices() {
+	auth := newExampleAuth()
+	defer auth.Close()
+	page := func(w http.ResponseWriter, r *http.Request) {
+		devices, err := auth.Devices(r.Context())
+		if err != nil {
+			http.Error(w, "please try again", http.StatusServiceUnavailable)
+			return
+		}
+		for _, device := range devices {
+			fmt.Fprintln(w, device.Name, device.Network, device.LastSeen, device.Current)
+		}
+	}
+	http.Handle("/settings/devices", auth.RequireLogin(http.HandlerFunc(page)))
+}
+
+// Webhooks make changes known at once; the application can follow them too.
+func ExampleConfig_webhooks() {
+	cfg := middleware.Config{
+		IDX:      idx.Config{AppName: "my-app", APIKey: "my-api-key", APISecret: "my-api-secret"},
+		BaseURL:  "https://www.example.com",
+		Store:    session.NewMemory(),
+		Webhooks: true, // LoginRadius sends them to https://www.example.com/auth/webhook
+		Hooks: middleware.Hooks{
+			OnWebhook: func(ctx context.Context, hook *idx.Webhook) {
+				if hook.Event == idx.EventDeleteAccount {
+					db.forget(ctx, hook.UID)
+				}
+			},
+		},
+	}
+	auth := middleware.Must(middleware.New(cfg))
+	defer auth.Close()
+	http.Handle("/auth/", auth.Handler())
+}
+
 // database stands for the application's own.
 type database struct{}
 
 var db database
 
 func (database) customerID(context.Context, string) (int, error) { return 4711, nil }
+func (database) forget(context.Context, string)                  {}
 func (database) setEmail(_ context.Context, _, _ string)         {}
 func (database) customer(_ context.Context, uid string) (*customer, error) {
 	return map[string]*customer{"ada": {ID: 4711, Name: "Ada"}}[uid], nil

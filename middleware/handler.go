@@ -17,6 +17,7 @@ const (
 	routeProfileBack    = "profile/back"
 	routeCallback       = "callback"
 	routeLogout         = "logout"
+	routeDevices        = "devices"
 	routeWebhook        = "webhook"
 )
 
@@ -32,6 +33,7 @@ const (
 //	GET       /auth/profile/back                back from there, with what has changed
 //	GET       /auth/callback                    where the hosted page sends the browser
 //	GET, POST /auth/logout                      end the session; GET asks first
+//	GET, POST /auth/devices                     the user's sessions, with [Config].Devices
 //	POST      /auth/webhook                     for LoginRadius, with [Config].Webhooks
 //
 // With fresh=1 a login is one for [RecentLogin]: the visitor is signed out of the
@@ -47,6 +49,9 @@ func (a *Auth) Handler() http.Handler {
 		// GET alone: link scanners send HEAD, and would use up the state.
 		routeCallback: only(http.HandlerFunc(a.serveCallback), "GET"),
 		routeLogout:   only(http.HandlerFunc(a.serveLogout), "GET", "HEAD", "POST"),
+	}
+	if a.hasDevices {
+		routes[routeDevices] = only(a.RequireLogin(http.HandlerFunc(a.serveDevices)), "GET", "HEAD", "POST")
 	}
 	if a.webhooks != nil {
 		routes[routeWebhook] = only(http.HandlerFunc(a.serveWebhook), "POST")

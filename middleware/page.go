@@ -53,9 +53,14 @@ var pageSource string
 //go:embed page.css
 var pageStyle string
 
-var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"style": func() template.CSS { return template.CSS(pageStyle) },
-}).Parse(pageSource))
+var pageTemplate = newPageTemplate("page", pageSource)
+
+// newPageTemplate makes one of the built-in pages, which share a style sheet.
+func newPageTemplate(name, source string) *template.Template {
+	return template.Must(template.New(name).Funcs(template.FuncMap{
+		"style": func() template.CSS { return template.CSS(pageStyle) },
+	}).Parse(source))
+}
 
 // pagePolicy allows the one style sheet by its hash, and forms that post to us and
 // are redirected to the hosted page; nothing else.
@@ -66,9 +71,14 @@ func pagePolicy(hub string) string {
 }
 
 func (a *Auth) servePage(w http.ResponseWriter, r *http.Request, status int, p page) {
+	a.writePage(w, r, status, pageTemplate, p)
+}
+
+// writePage answers with one of the built-in pages.
+func (a *Auth) writePage(w http.ResponseWriter, r *http.Request, status int, t *template.Template, data any) {
 	var body bytes.Buffer
-	if err := pageTemplate.Execute(&body, p); err != nil {
-		panic(err) // the template and its data are ours; a test executes every case
+	if err := t.Execute(&body, data); err != nil {
+		panic(err) // the templates and their data are ours; tests execute every case
 	}
 	h := w.Header()
 	h["Cache-Control"] = noStore
