@@ -127,10 +127,10 @@ func (a *Auth) endDevices(w http.ResponseWriter, r *http.Request) {
 const maxShown = 100
 
 type devicesPage struct {
-	Devices                []shownDevice
-	More                   int // that are not shown
-	HasOthers              bool
-	PostTo, LogoutTo, Back string
+	Devices                             []shownDevice
+	More                                int // that are not shown
+	HasOthers                           bool
+	PostTo, LogoutTo, NewPassword, Back string
 }
 
 type shownDevice struct {
@@ -140,10 +140,11 @@ type shownDevice struct {
 
 func (a *Auth) newDevicesPage(devices []Device, now time.Time) devicesPage {
 	p := devicesPage{
-		HasOthers: len(devices) > 1,
-		PostTo:    a.site.mount + "/" + routeDevices,
-		LogoutTo:  a.site.mount + "/" + routeLogout,
-		Back:      a.site.landing,
+		HasOthers:   len(devices) > 1,
+		PostTo:      a.site.mount + "/" + routeDevices,
+		LogoutTo:    a.site.mount + "/" + routeLogout,
+		NewPassword: a.site.mount + "/" + routeForgotPassword,
+		Back:        a.site.landing,
 	}
 	for _, d := range devices[:min(len(devices), maxShown)] {
 		if d.Name == "" {

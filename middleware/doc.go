@@ -47,6 +47,23 @@
 // [Config].Revalidate; see there, at StaleFor and at RequireLiveToken for what happens
 // when it cannot be.
 //
+// # The application's own user
+//
+// [Hooks].OnLogin finds or makes it, by the UID, and keeps its id in the session.
+// [Config].AppUser says how to load it; [AppUser] hands it to handlers and rules, loaded
+// once a request. [Hooks].OnRefresh sees what LoginRadius has changed since.
+//
+// # Changes that do not wait
+//
+// With [Config].Webhooks, LoginRadius says that an account was blocked, deleted, or got a
+// new password or other roles, and sessions follow with the next request. With
+// [Config].Devices users see where they are signed in, and end it. Both are off at first.
+//
+// # Tests
+//
+// [WithUser] signs somebody in for the test of a handler. Package authtest has complete
+// users and requests, and whole applications with signed-in clients.
+//
 // # In front of and behind it
 //
 // Nothing is needed around a wrapped handler. The handler gets the server's own
