@@ -30,9 +30,6 @@ type Auth struct {
 	accounts accountReader // nil if accounts can be read by their tokens only
 	webhooks webhookReader // nil: switched off
 	sessions *session.Manager
-	users    userSessions
-	marks    *marks
-	book     *deviceBook
 	states   *stateSealer // a pointer, which fmt does not follow: it has a key
 	csrf     *http.CrossOriginProtection
 
@@ -82,8 +79,6 @@ func New(cfg Config) (*Auth, error) {
 		provider:         provider,
 		webhooks:         webhooks,
 		sessions:         sessions,
-		marks:            newMarks(sessions),
-		book:             new(deviceBook),
 		hasDevices:       cfg.Devices,
 		clientIP:         cfg.ClientIP,
 		csrf:             http.NewCrossOriginProtection(),
@@ -103,7 +98,6 @@ func New(cfg Config) (*Auth, error) {
 		logouts:          background.NewGroup(256),
 		webhookTasks:     background.NewGroup(256),
 	}
-	a.users = a.marks
 	if reader, ok := provider.(accountReader); ok && reader.HasSecret() {
 		a.accounts = reader
 	}

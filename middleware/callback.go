@@ -222,10 +222,11 @@ func (a *Auth) signIn(w http.ResponseWriter, r *http.Request, cb *callback) erro
 			return refuse(HookFailed, fmt.Errorf("OnLogin: %w", err))
 		}
 	}
-	err = a.startSession(ctx, w, r, session.NewSession{
+	_, err = a.sessions.Start(ctx, w, session.NewSession{
 		UserID:   user.UID,
 		Data:     encodeIdentity(user),
 		Replaces: cb.previous,
+		Device:   session.Device{Name: deviceName(r.Header), Network: a.networkOf(r)},
 	})
 	if err != nil {
 		return err

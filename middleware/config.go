@@ -122,7 +122,8 @@ type Config struct {
 	// those sessions or all others: /auth/devices. Asked for with "Accept:
 	// application/json" it is {"devices": [...]}, each a [Device]. To end sessions, post
 	// the form value end, which is the id of one or the word others; a program gets the
-	// new list. The id of the session that asks is a logout. [Auth.Devices] has the data for a page of the application's own.
+	// new list. The id of the session that asks is a logout. [Auth.Devices] has the data
+	// for a page of the application's own.
 	Devices bool
 
 	// ClientIP returns the address of the visitor, of which a session keeps the network

@@ -45,12 +45,17 @@ func (a *Auth) Devices(ctx context.Context) ([]Device, error) {
 	if s.Manager() == nil { // in a test of a handler
 		return []Device{{ID: s.ID(), Current: true}}, nil
 	}
-	devices, err := a.devicesOf(ctx, s.UserID())
+	infos, err := a.sessions.List(ctx, s.UserID())
 	if err != nil {
 		return nil, err
 	}
-	for i := range devices {
-		devices[i].Current = devices[i].ID == s.ID()
+	devices := make([]Device, len(infos))
+	for i, info := range infos {
+		devices[i] = Device{
+			ID: info.ID, Name: info.Device.Name, Network: info.Device.Network,
+			Created: info.Created, LastSeen: info.LastSeen, Expires: info.Expires,
+			Current: info.Current,
+		}
 	}
 	slices.SortStableFunc(devices, func(a, b Device) int {
 		if a.Current != b.Current {

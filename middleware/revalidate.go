@@ -31,7 +31,7 @@ func (a *Auth) usable(ctx context.Context, s *session.Session) (*session.Session
 		return nil, session.ErrNotFound
 	}
 	isFresh := a.revalidate < 0 || time.Since(user.private.checked) < a.revalidate
-	isMarked := a.marks.isMarked(s)
+	isMarked := s.Marked()
 	hasFailed := !user.private.failedAt.IsZero()
 	if isFresh && !isMarked && !hasFailed {
 		return s, nil // nearly always
@@ -295,9 +295,6 @@ func (a *Auth) change(ctx context.Context, s *session.Session, change func(*Iden
 	})
 	if errors.Is(err, session.ErrRevoked) {
 		return nil, fmt.Errorf("%w: %w", session.ErrNotFound, err)
-	}
-	if err == nil {
-		a.marks.updated(s)
 	}
 	return s, err
 }

@@ -112,24 +112,24 @@ func (t *webhookTask) do(ctx context.Context) error {
 // act does what the event asks for, and says what it was and to how many sessions. It
 // can be repeated.
 func (t *webhookTask) act(ctx context.Context) (outcome string, n int, err error) {
-	users, uid := t.auth.users, t.hook.UID
+	sessions, uid := t.auth.sessions, t.hook.UID
 	if uid == "" {
 		return "ignored", 0, nil
 	}
 	switch t.hook.Event {
 	case idx.EventDeleteAccount:
-		n, err = users.Purge(ctx, uid)
+		n, err = sessions.Purge(ctx, uid)
 		return "purged", n, err
 	case idx.EventBlockAccount, idx.EventResetPassword, idx.EventChangePassword, idx.EventSetPassword:
 		// Of the sessions of a user who has changed the password nobody knows which one
 		// is the user's own.
-		n, err = users.RevokeUser(ctx, uid, nil)
+		n, err = sessions.RevokeUser(ctx, uid, nil)
 		return "revoked", n, err
 	case idx.EventLogin, idx.EventRegister, idx.EventCreateTraditionalAccount,
 		idx.EventCreateCustomObject, idx.EventUpdateCustomObject, idx.EventDeleteCustomObject:
 		return "ignored", 0, nil // nothing that a session keeps has changed
 	default: // events that LoginRadius may add, too
-		n, err = users.MarkUser(ctx, uid)
+		n, err = sessions.MarkUser(ctx, uid)
 		return "marked", n, err
 	}
 }
