@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/idxauth/idxauth/internal/redistest"
 	"github.com/idxauth/idxauth/session"
@@ -13,7 +14,12 @@ func TestMemory(t *testing.T) {
 }
 
 func TestRedis(t *testing.T) {
-	store := session.NewRedis(redistest.Start(t).Client(), nil)
+	server := redistest.Start(t)
+	var options *session.RedisOptions
+	if !server.Real() {
+		options = &session.RedisOptions{Timeout: 10 * time.Second} // the stand-in is slow
+	}
+	store := session.NewRedis(server.Client(), options)
 	sessiontest.TestStore(t, func(*testing.T) session.Store { return store })
 }
 

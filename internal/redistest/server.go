@@ -100,7 +100,7 @@ func startStandIn(t testing.TB) *Server {
 		t.Fatalf("redistest: %v", err)
 	}
 	t.Cleanup(m.Close)
-	return &Server{Addr: m.Addr(), t: t, standIn: m, client: newClient(t, m.Addr())}
+	return &Server{Addr: m.Addr(), t: t, standIn: m, client: newClient(t, m.Addr(), slow)}
 }
 
 func startNode(t testing.TB, args ...string) *Server {
@@ -115,7 +115,7 @@ func startNode(t testing.TB, args ...string) *Server {
 		t.Fatalf("redistest: %v", err)
 	}
 	t.Cleanup(p.kill)
-	s := &Server{Addr: addr, t: t, process: p, client: newClient(t, addr)}
+	s := &Server{Addr: addr, t: t, process: p, client: newClient(t, addr, quick)}
 	s.waitReady()
 	return s
 }
@@ -135,12 +135,19 @@ func (s *Server) waitReady() {
 	})
 }
 
-func newClient(t testing.TB, addr string) *redis.Client {
+// How long clients wait for an answer. The stand-in takes time for scripts, since it looks
+// at all keys before each command.
+const (
+	quick = 250 * time.Millisecond
+	slow  = 10 * time.Second
+)
+
+func newClient(t testing.TB, addr string, patience time.Duration) *redis.Client {
 	c := redis.NewClient(&redis.Options{
 		Addr:                  addr,
 		DialTimeout:           500 * time.Millisecond,
 		DialerRetries:         1,
-		ReadTimeout:           250 * time.Millisecond,
+		ReadTimeout:           patience,
 		WriteTimeout:          250 * time.Millisecond,
 		PoolTimeout:           250 * time.Millisecond,
 		PoolSize:              64,
