@@ -46,7 +46,8 @@ func (w *trips) take() []string {
 func (w *trips) note(names string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if names == "info" || names == "client+client" { // about Redis' settings, and of a new connection
+	switch names {
+	case "info", "hello", "client+client": // about Redis' settings, and of a new connection
 		return
 	}
 	w.seen = append(w.seen, names)
