@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 
 	"github.com/idxauth/idxauth/session"
@@ -62,15 +61,20 @@ func appUserOf(ctx context.Context) *appUser {
 	return c
 }
 
+// withSession returns a context that carries s, and how to load the application's user.
+func (a *Auth) withSession(ctx context.Context, s *session.Session) context.Context {
+	return a.withAppUser(session.NewContext(ctx, s))
+}
+
 // withAppUser lets AppUser find the loader. What a test has put there stays.
-func (a *Auth) withAppUser(r *http.Request) *http.Request {
+func (a *Auth) withAppUser(ctx context.Context) context.Context {
 	if a.appUser == nil {
-		return r
+		return ctx
 	}
-	if c := appUserOf(r.Context()); c != nil && (c.isFixed || c.auth == a) {
-		return r
+	if c := appUserOf(ctx); c != nil && (c.isFixed || c.auth == a) {
+		return ctx
 	}
-	return r.WithContext(&appUser{Context: r.Context(), auth: a})
+	return &appUser{Context: ctx, auth: a}
 }
 
 func loadAppUser(ctx context.Context) (any, error) {

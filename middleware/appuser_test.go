@@ -79,6 +79,33 @@ func TestAppUserIsLoadedAgainAfterARefresh(t *testing.T) {
 	a.browser().signIn("/refresh", idxtest.Ada).want(t, 200, "Ada then Augusta")
 }
 
+// Hooks that have a session have the application's user too.
+func TestAppUserInHooks(t *testing.T) {
+	var seen []string
+	note := func(ctx context.Context, hook string) {
+		c, err := middleware.AppUser[customer](ctx)
+		seen = append(seen, fmt.Sprint(hook, " ", c.Name, " ", err))
+	}
+	timed(t, func(t *testing.T, a *app) {
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Ada)
+		a.hub.UpdateUser(idxtest.Ada.Email, func(u *idxtest.User) { u.FirstName = "Augusta" })
+		later(6 * time.Minute)
+		b.open("/dashboard/")
+		later(0)
+		b.post("/auth/logout")
+	}, func(c *middleware.Config) {
+		c.AppUser = func(_ context.Context, user *middleware.Identity) (any, error) {
+			return customer{Name: user.FirstName}, nil
+		}
+		c.Hooks.OnRefresh = func(ctx context.Context, _, _ *middleware.Identity) { note(ctx, "refresh") }
+		c.Hooks.OnLogout = func(ctx context.Context, _ *middleware.Identity) { note(ctx, "logout") }
+	})
+	if want := []string{"refresh Augusta <nil>", "logout Augusta <nil>"}; !slices.Equal(seen, want) {
+		t.Errorf("hooks saw %q, want %q", seen, want)
+	}
+}
+
 func TestAppUserFailures(t *testing.T) {
 	down := errors.New("database is down")
 	answers := []error{down, nil}

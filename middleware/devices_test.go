@@ -240,3 +240,26 @@ func TestDevicesWithTheStoreDown(t *testing.T) {
 	ada.open("/auth/devices").want(t, 503, "store_unavailable")
 	ada.end("others", script...).want(t, 503, "store_unavailable")
 }
+
+// Behind a proxy that cuts the base path off, the page's addresses have it.
+func TestDevicesBelowABasePath(t *testing.T) {
+	a := newApp(t, devices, func(c *middleware.Config) { c.BaseURL += "/shop" })
+	a.mux.Handle("/shop/", http.StripPrefix("/shop", a.mux))
+	b := a.browser()
+	page := b.signIn("/shop/auth/devices", idxtest.Ada)
+	page.want(t, 200, "Your devices")
+	for _, want := range []string{`action="/shop/auth/logout"`, `href="/shop/auth/forgot-password"`, `href="/shop/"`} {
+		if !strings.Contains(page.body, want) {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+	got := b.step(b.request("GET", "/shop/auth/profile?return_to=/auth/devices"))
+	hosted, err := got.Location()
+	if err != nil {
+		t.Fatal(err)
+	}
+	back := b.step(b.request("GET", hosted.Query().Get("return_url")))
+	if to := back.Header.Get("Location"); to != a.origin+"/shop/auth/devices" {
+		t.Errorf("the profile page leads back to %s", to)
+	}
+}

@@ -1,7 +1,11 @@
 package middleware
 
 import (
+	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -118,6 +122,46 @@ func FuzzIdentity(f *testing.F) {
 		again, err := decodeIdentity(u.UID, encodeIdentity(u))
 		if err != nil || again.UID != u.UID || again.Email != u.Email || len(again.CustomFields) != len(u.CustomFields) {
 			t.Fatalf("%+v became %+v (%v)", u, again, err)
+		}
+	})
+}
+
+// FuzzWebhook sends bodies that are signed as they should be: every answer is one of
+// ours, and the log has nothing of them.
+func FuzzWebhook(f *testing.F) {
+	const secret = "d2a1b7c4-93e8-4c60-8f1e-7b5a0d4c6e19"
+	now := time.Now().UTC().Format(time.RFC3339)
+	for _, event := range []string{"login", "blockaccount", "deleteaccount", "assignroles", "removeemail", "createcustomobject", "novelty", ""} {
+		f.Add(`{"HookName":"` + event + `","HookId":"hook-identity","Time":"` + now + `","Data":{"Uid":"user-identity","Password":"password-hash","IsActive":false}}`)
+	}
+	f.Add(`{"HookId":"hook-identity","HookName":"login","Time":"0001-01-01T00:00:00Z"}`)
+	f.Add(`{"HookId":"hook-identity","HookName":"a\nlevel=ERROR","Time":"` + now + `","Data":{"UserProfile":{"Uid":"../x"}}}`)
+	f.Add("")
+	f.Add("null")
+	f.Fuzz(func(t *testing.T, body string) {
+		var log bytes.Buffer
+		a := Must(New(Config{
+			IDX:     idx.Config{AppName: "my-app", APIKey: "5f6c3f0e-2b0d-4f5b-9a37-0c1d8e6b7a42", APISecret: secret},
+			BaseURL: "https://app.example", Webhooks: true,
+			Store: session.NewMemory(), Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		}))
+		defer a.Close()
+		mac := hmac.New(sha256.New, []byte(secret))
+		mac.Write([]byte(body))
+		r := httptest.NewRequest("POST", "https://app.example/auth/webhook", strings.NewReader(body))
+		r.Header.Set("Signature", hex.EncodeToString(mac.Sum(nil)))
+		w := httptest.NewRecorder()
+		a.Handler().ServeHTTP(w, r)
+		if w.Code != 200 && w.Code != 400 {
+			t.Errorf("answered %d to %q", w.Code, body)
+		}
+		if strings.Count(log.String(), "\n") > 1 {
+			t.Errorf("several lines: %s", &log)
+		}
+		for _, word := range []string{"identity", "password-hash", "novelty", "level=ERROR"} {
+			if strings.Contains(log.String()+w.Body.String(), word) {
+				t.Errorf("%q of the body is shown: %s%s", word, &log, w.Body)
+			}
 		}
 	})
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/idxauth/idxauth/idx"
-	"github.com/idxauth/idxauth/session"
 )
 
 const (
@@ -93,7 +92,7 @@ func (a *Auth) endSession(r *http.Request) error {
 	}
 	a.invalidate(ctx, user)
 	if a.hooks.OnLogout != nil {
-		a.hooks.OnLogout(session.NewContext(ctx, s), user)
+		a.hooks.OnLogout(a.withSession(ctx, s), user)
 	}
 	return nil
 }

@@ -84,7 +84,10 @@ func (a *Auth) LoadUser(next http.Handler) http.Handler {
 func (a *Auth) identify(r *http.Request, usable func(context.Context, *session.Session) (*session.Session, error)) (*http.Request, error) {
 	ctx := r.Context()
 	if s := session.FromContext(ctx); s != nil && a.owns(s) && User(ctx) != nil {
-		return a.withAppUser(r), nil // an outer wrapper, or WithUser in a test, has done it
+		if a.appUser != nil {
+			r = r.WithContext(a.withAppUser(ctx))
+		}
+		return r, nil // an outer wrapper, or WithUser in a test, has done it
 	}
 	s, err := a.sessions.Load(r)
 	if err != nil {
@@ -93,7 +96,7 @@ func (a *Auth) identify(r *http.Request, usable func(context.Context, *session.S
 	if s, err = usable(ctx, s); err != nil {
 		return r, err
 	}
-	return a.withAppUser(r.WithContext(session.NewContext(ctx, s))), nil
+	return r.WithContext(a.withSession(ctx, s)), nil
 }
 
 // turnAway answers a request that is not let in: unauthenticated starts a login,

@@ -265,7 +265,7 @@ func (a *Auth) renew(ctx context.Context, s *session.Session, profile *idx.Profi
 		return s, nil
 	}
 	if current := session.FromContext(ctx); current == nil || current.ID() != s.ID() {
-		ctx = session.NewContext(ctx, s)
+		ctx = a.withSession(ctx, s)
 	}
 	a.hooks.OnRefresh(ctx, before, after)
 	return session.FromContext(ctx), nil // with what the hook has put there
