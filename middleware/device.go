@@ -113,9 +113,5 @@ func coarse(addr netip.Addr) string {
 	case addr.IsPrivate(), addr.IsLoopback(), addr.IsLinkLocalUnicast(), sharedRange.Contains(addr):
 		return localNetwork
 	}
-	prefix, err := addr.Prefix(bits)
-	if err != nil {
-		return ""
-	}
-	return prefix.String()
+	return netip.PrefixFrom(addr, bits).Masked().String()
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 )
 
 var deviceNames = []struct{ agent, brands, platform, want string }{
@@ -17,6 +18,7 @@ var deviceNames = []struct{ agent, brands, platform, want string }{
 	{"Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1", "", "", "Safari on iPhone"},
 	{"Mozilla/5.0 (iPad; CPU OS 17_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/140.0.7339.101 Mobile/15E148 Safari/604.1", "", "", "Chrome on iPad"},
 	{"Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148", "", "", "Unknown browser on iPhone"},
+	{"Mozilla/5.0 (iPad; CPU OS 17_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Novelty/1 Mobile/15E148 Safari/604.1", "", "", "Unknown browser on iPad"},
 	{"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36", "", "", "Chrome on Windows"},
 	{"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36 Edg/140.0.0.0", "", "", "Edge on Windows"},
 	{"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Safari/537.36 OPR/122.0.0.0", "", "", "Opera on Windows"},
@@ -104,5 +106,30 @@ func TestNetworkOf(t *testing.T) {
 	r.Header.Set("X-Real-Ip", "203.0.113.5")
 	if got := a.networkOf(r); got != "203.0.113.0/24" {
 		t.Errorf("from the function: %q", got)
+	}
+}
+
+func TestAgo(t *testing.T) {
+	now := time.Now()
+	for _, tt := range []struct {
+		before time.Duration
+		want   string
+	}{
+		{-time.Hour, "just now"}, // another instance's clock
+		{0, "just now"},
+		{119 * time.Second, "just now"},
+		{2 * time.Minute, "2 minutes ago"},
+		{119 * time.Minute, "119 minutes ago"},
+		{2 * time.Hour, "2 hours ago"},
+		{47 * time.Hour, "47 hours ago"},
+		{48 * time.Hour, "2 days ago"},
+		{400 * 24 * time.Hour, "400 days ago"},
+	} {
+		if got := ago(now.Add(-tt.before), now); got != tt.want {
+			t.Errorf("ago(%v) = %q, want %q", tt.before, got, tt.want)
+		}
+	}
+	if got := ago(time.Time{}, now); got != "" {
+		t.Errorf("of an unknown time: %q", got)
 	}
 }

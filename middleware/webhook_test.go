@@ -403,8 +403,7 @@ func TestWebhookWithTheStoreDown(t *testing.T) {
 				b := a.browser()
 				b.signIn("/dashboard/", idxtest.Ada)
 				tt.down.Store(true)
-				got := a.signed(fmt.Sprintf(`{"HookName":"resetpassword","HookId":"1","Time":%q,"Data":{"Uid":%q}}`,
-					time.Now().UTC().Format(time.RFC3339), idxtest.Ada.UID))
+				got := a.signed(hookAbout("resetpassword", idxtest.Ada.UID))
 				got.want(t, 503, "store_unavailable")
 				if got.Header.Get("Retry-After") == "" {
 					t.Error("no Retry-After")
@@ -420,6 +419,39 @@ func TestWebhookWithTheStoreDown(t *testing.T) {
 			}, told.config, func(c *middleware.Config) { c.Store = tt.store })
 		})
 	}
+}
+
+// After a minute the next reading of the account has to do.
+func TestWebhookWithTheStoreDownForLong(t *testing.T) {
+	store := &failsLate{Store: session.NewMemory()}
+	timed(t, func(t *testing.T, a *app) {
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Ada)
+		store.down.Store(true)
+		a.signed(hookAbout("resetpassword", idxtest.Ada.UID)).want(t, 503, "store_unavailable")
+		later(2 * time.Minute)
+		store.down.Store(false)
+		later(time.Minute)
+		b.open("/dashboard/").want(t, 200, "user")
+		if log := a.log.String(); !strings.Contains(log, "webhook without effect") {
+			t.Errorf("the log does not say so:\n%s", log)
+		}
+	}, webhooks, func(c *middleware.Config) { c.Store = store })
+}
+
+// One that names no account is for the application alone.
+func TestWebhookAboutNobody(t *testing.T) {
+	told := new(hooked)
+	a := newApp(t, told.config)
+	a.signed(hookAbout("blockaccount", "")).want(t, 200, "")
+	if got := told.take(); !slices.Equal(got, []idx.Event{idx.EventBlockAccount}) {
+		t.Errorf("the application was told of %v", got)
+	}
+}
+
+// hookAbout is the body of a webhook of this moment.
+func hookAbout(event, uid string) string {
+	return fmt.Sprintf(`{"HookName":%q,"HookId":"1","Time":%q,"Data":{"Uid":%q}}`, event, time.Now().UTC().Format(time.RFC3339), uid)
 }
 
 // One line a webhook, with nothing of its body.

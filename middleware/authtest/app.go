@@ -28,14 +28,14 @@ type App struct {
 	// Hub is LoginRadius: its users, mails and faults.
 	Hub *idxtest.Server
 
-	t    testing.TB
-	path string // Config.Path
+	t     testing.TB
+	mount string // where Auth.Handler has to be
 }
 
 // New starts an application and ends it with the test. handler returns all of its
 // routes, those of [middleware.Auth.Handler] among them. change adjusts the
 // configuration: at first IDX, BaseURL, a Store in memory and a Logger that writes to
-// the test's output are set. With Webhooks the emulator sends them: what a.Hub.UpdateUser
+// the test's output are set; a path can be added to BaseURL. With Webhooks the emulator sends them: what a.Hub.UpdateUser
 // changes is known when a.Hub.WaitWebhooks returns.
 func New(t testing.TB, handler func(auth *middleware.Auth) http.Handler, change ...func(*middleware.Config)) *App {
 	t.Helper()
@@ -60,10 +60,10 @@ func New(t testing.TB, handler func(auth *middleware.Auth) http.Handler, change 
 	if a.Auth, err = middleware.New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	a.path = cfg.Path
+	a.mount = cfg.BaseURL + cfg.Path
 	server.Config.Handler = handler(a.Auth)
 	if cfg.Webhooks {
-		a.Hub.SetWebhook(a.URL + cfg.Path + "/webhook")
+		a.Hub.SetWebhook(a.mount + "/webhook")
 	}
 	server.Start()
 	t.Cleanup(func() {
@@ -104,13 +104,13 @@ func (a *App) signIn(c *http.Client, email string) error {
 		return nil
 	}
 	defer func() { c.CheckRedirect = nil }()
-	page, err := c.Get(a.URL + a.path + "/login")
+	page, err := c.Get(a.mount + "/login")
 	if err != nil {
 		return err
 	}
 	defer page.Body.Close()
 	if page.StatusCode != http.StatusOK || page.Request.URL.Host == hostOf(a.URL) {
-		return fmt.Errorf("%s/login answered %s, and did not lead to the hosted page: is auth.Handler() mounted there?", a.path, page.Status)
+		return fmt.Errorf("%s/login answered %s, and did not lead to the hosted page: is auth.Handler() mounted there?", a.mount, page.Status)
 	}
 	end, err := a.Hub.SignIn(c, page, email)
 	if err != nil {

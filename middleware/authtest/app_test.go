@@ -86,6 +86,13 @@ func TestApp(t *testing.T) {
 	}
 }
 
+func TestBasePath(t *testing.T) {
+	app := authtest.New(t, func(auth *middleware.Auth) http.Handler {
+		return http.StripPrefix("/shop", routes(auth))
+	}, func(c *middleware.Config) { c.BaseURL += "/shop" })
+	want(t, app.SignIn(idxtest.Ada.Email), app.URL+"/shop/hello", 200, "Hello, Ada")
+}
+
 func TestWebhooks(t *testing.T) {
 	app := authtest.New(t, routes, func(c *middleware.Config) { c.Webhooks = true })
 	grace := app.SignIn(idxtest.Grace.Email)
