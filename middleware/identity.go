@@ -29,7 +29,7 @@ type Identity struct {
 type private struct {
 	token        idx.Token
 	tokenExpires time.Time // zero: unknown
-	checked      time.Time // when the account was last read
+	checked      time.Time // when the last reading of the account began
 	failedAt     time.Time // when reading it again first failed since then; zero: it did not
 }
 

@@ -152,7 +152,11 @@ func (a *Auth) rereadLater(ctx context.Context, s *session.Session) {
 // the session up to date or ends it. With an error that leaves the copy as it was, it
 // returns the session in which that is noted.
 func (a *Auth) reread(ctx context.Context, s *session.Session) (*session.Session, error) {
-	result := a.rereads.DoChan(s.ID(), func() (fresh any, err error) {
+	name := s.ID()
+	if a.marks.isMarked(s) {
+		name += " marked" // a reading that began before the mark does not do
+	}
+	result := a.rereads.DoChan(name, func() (fresh any, err error) {
 		err = refuse(ProviderDown, errors.New("reading of the account did not end")) // stands after a panic
 		// Not one caller's to cancel, and Close waits for it.
 		if !a.reading.Do(ctx, rereadTimeout, func(ctx context.Context) {
@@ -202,6 +206,7 @@ func (a *Auth) rereadOnce(ctx context.Context, s *session.Session) (*session.Ses
 	if !ok {
 		return nil, session.ErrNotFound
 	}
+	started := time.Now()
 	profile, err := a.readAccount(ctx, user)
 	if err == nil && profile.UID != user.UID {
 		err = refuse(AccountDenied, errors.New("the account has another user id than the session"))
@@ -211,7 +216,7 @@ func (a *Auth) rereadOnce(ctx context.Context, s *session.Session) (*session.Ses
 	}
 	switch reason := reasonOf(err); {
 	case err == nil:
-		return a.renew(ctx, s, profile)
+		return a.renew(ctx, s, profile, started)
 	case reason == TokenInvalid && a.accounts == nil && a.tokenHasExpired(user):
 		return a.markExpired(ctx, s)
 	case reason == AccountDenied, reason == TokenInvalid:
@@ -246,18 +251,23 @@ func (a *Auth) tokenHasExpired(user *Identity) bool {
 	return expires.IsZero() || time.Now().After(expires.Add(-clockSkew))
 }
 
-// renew writes the new copy into the session, and tells the application if it differs.
-func (a *Auth) renew(ctx context.Context, s *session.Session, profile *idx.Profile) (*session.Session, error) {
+// renew writes the new copy into the session, and tells the application if it differs. Of
+// readings that overlap, the one that started last counts: a webhook may have come between.
+func (a *Auth) renew(ctx context.Context, s *session.Session, profile *idx.Profile, started time.Time) (*session.Session, error) {
 	var before *Identity // what was replaced, which another process may have written
 	s, err := a.change(ctx, s, func(old *Identity) *Identity {
+		if old.private.checked.After(started) {
+			before = nil
+			return old
+		}
 		before = old
 		private := *old.private
-		private.checked, private.failedAt = time.Now(), time.Time{}
+		private.checked, private.failedAt = started, time.Time{}
 		user := newIdentity(profile, &private)
 		user.AuthTime = old.AuthTime
 		return user
 	})
-	if err != nil || a.hooks.OnRefresh == nil {
+	if err != nil || before == nil || a.hooks.OnRefresh == nil {
 		return s, err
 	}
 	after, ok := s.Principal().(*Identity)

@@ -342,6 +342,51 @@ func TestMarkedSessionWithTheAPIDown(t *testing.T) {
 	}, webhooks)
 }
 
+// A reading that began before a change, and ends after the next one, undoes nothing.
+func TestWebhookDuringAReading(t *testing.T) {
+	p := new(slow)
+	timed(t, func(t *testing.T, a *app) {
+		a.hub.Set(func(s *idxtest.Settings) {
+			s.WebhookURL, s.WebhookTransport = a.origin+"/auth/webhook", a.transport
+		})
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Grace)
+		later(6 * time.Minute)
+		p.slow.Store(true) // the answer of before takes five seconds
+		b.open("/dashboard/")
+		later(time.Second)
+		p.slow.Store(false)
+		a.hub.UpdateUser(idxtest.Grace.Email, func(u *idxtest.User) { u.Roles = []string{"admin"} })
+		a.hub.WaitWebhooks()
+		b.open("/admin").want(t, 200, "user")
+		later(time.Minute)
+		b.open("/admin").want(t, 200, "user")
+	}, webhooks, func(c *middleware.Config) {
+		client, err := idx.New(c.IDX)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Client = client
+		c.Provider = p
+	})
+}
+
+// slow is a hosted login whose API says, while slow is set, five seconds later what it
+// knew.
+type slow struct {
+	*idx.Client
+	slow atomic.Bool
+}
+
+func (p *slow) Account(ctx context.Context, uid string) (*idx.Profile, error) {
+	isSlow := p.slow.Load()
+	profile, err := p.Client.Account(ctx, uid)
+	if isSlow {
+		time.Sleep(5 * time.Second) // of a bubble's time
+	}
+	return profile, err
+}
+
 // A public page shows the old copy once more, and has it read.
 func TestMarkedSessionOnPublicPages(t *testing.T) {
 	timed(t, func(t *testing.T, a *app) {
