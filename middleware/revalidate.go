@@ -153,7 +153,7 @@ func (a *Auth) rereadLater(ctx context.Context, s *session.Session) {
 // returns the session in which that is noted.
 func (a *Auth) reread(ctx context.Context, s *session.Session) (*session.Session, error) {
 	name := s.ID()
-	if a.marks.isMarked(s) {
+	if s.Marked() {
 		name += " marked" // a reading that began before the mark does not do
 	}
 	result := a.rereads.DoChan(name, func() (fresh any, err error) {
