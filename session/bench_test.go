@@ -115,7 +115,7 @@ func BenchmarkStart(b *testing.B) {
 		for n := 0; b.Loop(); n++ {
 			k := session.Key{Space: "app", Tag: "ab", ID: fmt.Sprintf("%016d", n)}
 			r := session.Record{User: fmt.Sprintf("%016d", n%10_000), Data: []byte(principal), Expires: expires, Deadline: expires}
-			if err := store.Create(b.Context(), k, r, 0, session.EndOldest); err != nil {
+			if _, err := store.Create(b.Context(), k, r, 0, session.EndOldest); err != nil {
 				b.Fatal(err)
 			}
 		}

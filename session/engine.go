@@ -149,7 +149,9 @@ func (e *errand) create(token string, plain []byte, deadline time.Time) error {
 	s.touchAt = m.touchAt(expires, deadline)
 	k := s.name.key(m.cfg.Name)
 	r := Record{User: e.user.ID, Data: sealed, Expires: expires, Deadline: deadline, Label: e.label(&s.name)}
-	if err := m.store.Create(e.Context, k, r, m.cfg.MaxPerUser, m.cfg.WhenFull); err != nil {
+	ended, err := m.store.Create(e.Context, k, r, m.cfg.MaxPerUser, m.cfg.WhenFull)
+	m.changed(e.user, ended...)
+	if err != nil {
 		if errors.Is(err, ErrTooManySessions) {
 			return err
 		}

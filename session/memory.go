@@ -61,33 +61,34 @@ func (m *memory) Load(ctx context.Context, k Key) (Record, error) {
 	return *r, nil
 }
 
-func (m *memory) Create(ctx context.Context, k Key, r Record, max int, full WhenFull) error {
+func (m *memory) Create(ctx context.Context, k Key, r Record, max int, full WhenFull) (ended []string, err error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return nil, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if isPast(r.Expires) || r.Expires.After(r.Deadline) {
-		return errExpiry
+		return nil, errExpiry
 	}
 	if len(r.Label) > maxLabel {
-		return errLabel
+		return nil, errLabel
 	}
 	if held := m.live(k); held != nil {
 		if bytes.Equal(held.Data, r.Data) {
-			return nil
+			return nil, nil
 		}
-		return ErrConflict
+		return nil, ErrConflict
 	}
 	m.sweep()
 	user := Key{k.Space, k.Tag, r.User}
 	if max > 0 {
 		entries := m.list(user)
 		if full == RefuseNew && len(entries) >= max {
-			return ErrTooManySessions
+			return nil, ErrTooManySessions
 		}
 		for _, e := range entries[:len(entries)-min(max-1, len(entries))] {
 			m.remove(Key{k.Space, k.Tag, e.ID})
+			ended = append(ended, e.ID)
 		}
 	}
 	r.Data, r.Label, r.Mark = bytes.Clone(r.Data), bytes.Clone(r.Label), 0
@@ -96,7 +97,7 @@ func (m *memory) Create(ctx context.Context, k Key, r Record, max int, full When
 		m.users[user] = make(map[string]bool)
 	}
 	m.users[user][k.ID] = true
-	return nil
+	return ended, nil
 }
 
 func (m *memory) Update(ctx context.Context, k Key, old, data []byte, seen uint8, expires time.Time) error {
@@ -138,7 +139,9 @@ func (m *memory) Touch(ctx context.Context, k Key, expires time.Time) error {
 	if isPast(expires) {
 		return errExpiry
 	}
-	r.Expires = expires
+	if expires.After(r.Expires) {
+		r.Expires = expires
+	}
 	return nil
 }
 

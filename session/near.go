@@ -124,6 +124,13 @@ func (c *near) drop(n *name) {
 	}
 }
 
+// dropTag forgets all sessions with a tag: a few too many, and never one too few.
+func (c *near) dropTag(tag string) {
+	if c != nil {
+		c.sessions.dropTag(tag)
+	}
+}
+
 // fill is what begin knew before the store was asked.
 type fill struct {
 	near  *near
@@ -317,6 +324,22 @@ func (t *table) drop(n *name) {
 		if s := set[i].session.Load(); s != nil && s.name == *n {
 			p.clear(&set[i])
 		}
+	}
+}
+
+func (t *table) dropTag(tag string) {
+	for i := range t.stripes {
+		p := &t.stripes[i]
+		p.mu.Lock()
+		p.generation.Add(1)
+		if slots := p.slots.Load(); slots != nil {
+			for i := range *slots {
+				if s := (*slots)[i].session.Load(); s != nil && string(s.name[:tagLen]) == tag {
+					p.clear(&(*slots)[i])
+				}
+			}
+		}
+		p.mu.Unlock()
 	}
 }
 

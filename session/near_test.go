@@ -348,7 +348,7 @@ func TestRefusedTracking(t *testing.T) {
 	server := startRedis(t)
 	ctx := t.Context()
 	err := server.Client().Do(ctx, "ACL", "SETUSER", "app", "on", ">pw", "~*", "+get", "+set", "+del", "+evalsha", "+eval", "+ping",
-		"+exists", "+zadd", "+zrange", "+zrem", "+zcard", "+zremrangebyscore", "+expireat", "+pexpireat", "+pttl", "+setrange",
+		"+exists", "+time", "+zadd", "+zrange", "+zrem", "+zcard", "+zremrangebyscore", "+expireat", "+pexpireat", "+pttl", "+setrange",
 		"+getrange", "+zrank", "+zcount", "+select").Err()
 	if err != nil {
 		t.Fatal(err)
@@ -367,6 +367,47 @@ func TestRefusedTracking(t *testing.T) {
 	}
 	if n := warnings.about("CLIENT TRACKING"); n != 1 {
 		t.Errorf("%d warnings", n)
+	}
+}
+
+// The rights that the README names are enough.
+func TestLeastPrivileges(t *testing.T) {
+	server := startRedis(t)
+	ctx := t.Context()
+	rights := "on >pw resetchannels ~app:* &__redis__:* -@all +get +set +del +eval +evalsha +ping +info +subscribe +client|id +client|tracking " +
+		"+exists +expireat +getrange +pexpireat +pttl +setrange +time +zadd +zcard +zcount +zrange +zrank +zrem +zremrangebyscore"
+	command := []any{"ACL", "SETUSER", "app"}
+	for _, right := range strings.Fields(rights) {
+		command = append(command, right)
+	}
+	if err := server.Client().Do(ctx, command...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	client := redis.NewUniversalClient(promptTo(t, "redis://app:pw@"+server.Addr))
+	t.Cleanup(func() { client.Close() })
+	w := &trips{}
+	client.AddHook(w)
+	m := newManager(t, session.NewRedis(client, nil), session.Config{MaxPerUser: 2, Idle: time.Hour, TouchEvery: 10 * time.Millisecond})
+	var r *http.Request
+	for range 3 {
+		_, r = signIn(t, m, "ada")
+	}
+	mustPut(t, in(t, m, r), "k", 1)
+	warm(t, m, w, r)
+	if list, err := m.List(ctx, "ada"); len(list) != 2 || err != nil {
+		t.Errorf("List: %v, %v", list, err)
+	}
+	if n, err := m.MarkUser(ctx, "ada"); n != 2 || err != nil {
+		t.Errorf("MarkUser: %v, %v", n, err)
+	}
+	if held, err := m.Claim(ctx, "n", nil, time.Minute); held != nil || err != nil {
+		t.Errorf("Claim: %v, %v", held, err)
+	}
+	if n, err := m.RevokeUser(ctx, "ada", nil); n != 2 || err != nil {
+		t.Errorf("RevokeUser: %v, %v", n, err)
+	}
+	if err := m.Ping(ctx); err != nil {
+		t.Errorf("Ping: %v", err)
 	}
 }
 

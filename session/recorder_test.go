@@ -62,9 +62,9 @@ func (r *recorder) Load(ctx context.Context, k session.Key) (session.Record, err
 	return r.Store.Load(ctx, k)
 }
 
-func (r *recorder) Create(ctx context.Context, k session.Key, rec session.Record, max int, full session.WhenFull) error {
+func (r *recorder) Create(ctx context.Context, k session.Key, rec session.Record, max int, full session.WhenFull) ([]string, error) {
 	if err := r.note("Create"); err != nil {
-		return err
+		return nil, err
 	}
 	return r.Store.Create(ctx, k, rec, max, full)
 }

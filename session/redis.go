@@ -45,14 +45,15 @@ type RedisOptions struct {
 // operations in a row that a server did not answer, all others fail at once until it
 // is back, which is asked for every 100 ms while there are requests. A client may
 // repeat what it got no answer to, writes too: each of them is made so that doing it
-// twice is doing it once.
+// twice is doing it once, but for the numbers that are returned.
 //
 // With the namespace as Space, records are under Space:s:{tag}:id, the sorted set
 // of a user's sessions under Space:u:{tag}:user, both of them hashes, and claims
 // under Space:n:name. The commands that are sent are EVALSHA, EVAL, GET, SET, DEL and
 // PING and INFO, for the near cache also CLIENT ID, CLIENT TRACKING, SUBSCRIBE and, on a
 // cluster, CLUSTER INFO. The scripts also call PTTL, EXPIREAT, PEXPIREAT, SETRANGE,
-// GETRANGE, ZADD, ZREM, ZCARD, ZCOUNT, ZRANK, ZRANGE, ZREMRANGEBYSCORE and EXISTS.
+// GETRANGE, ZADD, ZREM, ZCARD, ZCOUNT, ZRANK, ZRANGE, ZREMRANGEBYSCORE,
+// EXISTS and TIME.
 func NewRedis(client redis.UniversalClient, opts *RedisOptions) Store {
 	s := &redisStore{client: client, timeout: defaultTimeout}
 	if opts != nil {
@@ -116,25 +117,33 @@ func (s *redisStore) Load(ctx context.Context, k Key) (Record, error) {
 	return n.reads.get(ctx, key).record()
 }
 
-func (s *redisStore) Create(ctx context.Context, k Key, r Record, max int, full WhenFull) error {
+func (s *redisStore) Create(ctx context.Context, k Key, r Record, max int, full WhenFull) (ended []string, err error) {
 	if isPast(r.Expires) || r.Expires.After(r.Deadline) {
-		return errExpiry
+		return nil, errExpiry
 	}
 	if len(r.Label) > maxLabel {
-		return errLabel
+		return nil, errLabel
 	}
-	index := s.index(Key{k.Space, k.Tag, r.User})
-	n, err := s.run(ctx, createScript, []string{s.record(k), index},
-		k.ID, valueOf(r), r.Expires.UnixMilli(), r.Deadline.Unix(), time.Now().Unix(), max, s.records(k), int(full))
-	switch {
-	case err != nil:
-		return err
-	case n == taken:
-		return ErrConflict
-	case n == refused:
-		return ErrTooManySessions
+	keys := []string{s.record(k), s.index(Key{k.Space, k.Tag, r.User})}
+	answer, err := ask(ctx, s, keys[0], func(ctx context.Context) ([]any, error) {
+		return createScript.Run(ctx, s.client, keys,
+			k.ID, valueOf(r), r.Expires.UnixMilli(), r.Deadline.Unix(), max, s.records(k), int(full)).Slice()
+	})
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	switch answer[0] {
+	case int64(taken):
+		return nil, ErrConflict
+	case int64(refused):
+		return nil, ErrTooManySessions
+	}
+	for _, id := range answer[1:] {
+		if id, ok := id.(string); ok {
+			ended = append(ended, id)
+		}
+	}
+	return ended, nil
 }
 
 func (s *redisStore) Update(ctx context.Context, k Key, old, data []byte, seen uint8, expires time.Time) error {

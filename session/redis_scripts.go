@@ -16,39 +16,42 @@ const (
 // to be written was written by an earlier attempt. What a value consists of stands in
 // redis_value.go.
 
-// createScript. KEYS: record, index. ARGV: id, value, expiry, deadline and now in
-// seconds, most sessions of the user (0: any), beginning of record keys, WhenFull.
+// createScript. KEYS: record, index. ARGV: id, value, expiry, deadline in seconds, most
+// sessions of the user (0: any), beginning of record keys, WhenFull. Answers with a
+// number and the ids of the sessions that it has ended.
 var createScript = redis.NewScript(`
 local held = redis.call('GET', KEYS[1])
 if held then
-	return string.sub(held, 7) == string.sub(ARGV[2], 7) and 1 or -1
+	return {string.sub(held, 7) == string.sub(ARGV[2], 7) and 1 or -1}
 end
-local max, live, dead = tonumber(ARGV[6]), {}, {}
+local max, live, dead = tonumber(ARGV[5]), {}, {}
 if max > 0 and redis.call('ZCARD', KEYS[2]) >= max then
 	-- Sessions that ended unused still have entries, which must not cost a live
 	-- one its place.
 	for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
-		local list = redis.call('EXISTS', ARGV[7] .. id) == 1 and live or dead
+		local list = redis.call('EXISTS', ARGV[6] .. id) == 1 and live or dead
 		list[#list + 1] = id
 	end
-	if ARGV[8] == '1' and #live >= max then
-		return -2
+	if ARGV[7] == '1' and #live >= max then
+		return {-2}
 	end
 end
 -- The first write: once there was one, Redis refuses nothing for want of memory.
 redis.call('SET', KEYS[1], ARGV[2], 'PXAT', ARGV[3])
+local answer = {1}
 for i = 1, math.min(#live, #live - max + 1) do
-	redis.call('DEL', ARGV[7] .. live[i])
+	redis.call('DEL', ARGV[6] .. live[i])
 	redis.call('ZREM', KEYS[2], live[i])
+	answer[#answer + 1] = live[i]
 end
 for _, id in ipairs(dead) do
 	redis.call('ZREM', KEYS[2], id)
 end
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. ARGV[5])
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. redis.call('TIME')[1])
 redis.call('ZADD', KEYS[2], ARGV[4], ARGV[1])
 local last = redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')
 redis.call('EXPIREAT', KEYS[2], last[2])
-return 1
+return answer
 `)
 
 // updateScript. KEYS: record. ARGV: beginning of the data as read, new value, expiry,
@@ -82,13 +85,25 @@ redis.call('SET', KEYS[1], stamp .. string.sub(ARGV[2], 2) .. label, 'PXAT', ARG
 return 1
 `)
 
-// touchScript. KEYS: record. ARGV: stamp without flags, expiry. The expiry comes last:
-// one that is past deletes the key, and nothing may bring it back.
+// touchScript. KEYS: record. ARGV: stamp without flags, expiry. It shortens nothing: a
+// touch can be late, or from an instance whose clock is. The expiry is written last: one
+// that is past deletes the key, and nothing may bring it back.
 var touchScript = redis.NewScript(`
-local first = string.byte(redis.call('GETRANGE', KEYS[1], 0, 0))
-if not first then
+local held = redis.call('GETRANGE', KEYS[1], 0, 5)
+if #held < 6 or redis.call('PTTL', KEYS[1]) < 0 then
 	return 0
 end
+local function time(stamp)
+	local n = string.byte(stamp) % 8
+	for i = 2, 6 do
+		n = 256 * n + string.byte(stamp, i)
+	end
+	return n
+end
+if time(held) >= time(ARGV[1]) then
+	return 1
+end
+local first = string.byte(held)
 local stamp = string.char(string.byte(ARGV[1]) + first - first % 8)
 redis.call('SETRANGE', KEYS[1], 0, stamp .. string.sub(ARGV[1], 2))
 return redis.call('PEXPIREAT', KEYS[1], ARGV[2])
@@ -129,6 +144,7 @@ local function page()
 		if #stamp == 6 and redis.call('PTTL', key) >= 0 then
 			rows[#rows + 1] = visit(key, entries[i], tonumber(entries[i + 1]), stamp)
 		else
+			redis.call('DEL', key) -- one without expiry, or of another form, if any
 			redis.call('ZREM', KEYS[1], entries[i])
 		end
 	end

@@ -31,7 +31,7 @@ func (m *Manager) RevokeUser(ctx context.Context, userID string, keep *Session) 
 	}
 	user := userKey(m.cfg.Name, userID)
 	ids, err := m.store.DeleteUser(context.WithoutCancel(ctx), user, keepID)
-	m.changed(user, ids...)
+	m.allChanged(user, ids...)
 	if err != nil {
 		return len(ids), unavailable("revoke user", err)
 	}
@@ -56,7 +56,7 @@ func (m *Manager) Purge(ctx context.Context, userID string) (int, error) {
 func (m *Manager) MarkUser(ctx context.Context, userID string) (int, error) {
 	user := userKey(m.cfg.Name, userID)
 	ids, err := m.store.Mark(context.WithoutCancel(ctx), user)
-	m.changed(user, ids...)
+	m.allChanged(user, ids...)
 	if err != nil {
 		return len(ids), unavailable("mark user", err)
 	}
@@ -68,4 +68,11 @@ func (m *Manager) changed(user Key, ids ...string) {
 	for _, id := range ids {
 		m.drop(nameOf(Key{user.Space, user.Tag, id}))
 	}
+}
+
+// allChanged is changed for all sessions of a user, those of which the store could not
+// tell because an answer got lost included.
+func (m *Manager) allChanged(user Key, ids ...string) {
+	m.changed(user, ids...)
+	m.near.dropTag(user.Tag)
 }

@@ -84,7 +84,8 @@ type Entry struct {
 // handed over or been given.
 type Store interface {
 	// Load returns Data, Mark and Expires of the record under k, or ErrNotFound if
-	// there is none, it has expired, or it has no expiry. One round trip, no write.
+	// there is none, or it has expired. One round trip, no write. A record whose expiry
+	// somebody has taken off ends all the same: within a minute of when it would have.
 	Load(ctx context.Context, k Key) (Record, error)
 
 	// Create writes r under k, without a mark, and enters it into its user's index,
@@ -92,8 +93,9 @@ type Store interface {
 	// than max sessions, full says what happens: those with the earliest deadlines
 	// are deleted, or r is not written and the error is ErrTooManySessions. Max 0
 	// means no limit. It refuses an r that has expired, or that expires after its
-	// deadline, and a label that is too long.
-	Create(ctx context.Context, k Key, r Record, max int, full WhenFull) error
+	// deadline, and a label that is too long. It returns the ids of the sessions that
+	// it has deleted.
+	Create(ctx context.Context, k Key, r Record, max int, full WhenFull) (ended []string, err error)
 
 	// Update replaces the data under k, which begins with old, by data, and its
 	// expiry. The label stays; the mark goes if it is the one that was seen, and
@@ -103,8 +105,9 @@ type Store interface {
 	// bytes of data are different in each version of a record.
 	Update(ctx context.Context, k Key, old, data []byte, seen uint8, expires time.Time) error
 
-	// Touch moves the expiry of the record under k and changes nothing else, or
-	// returns ErrNotFound. It refuses an expiry in the past.
+	// Touch extends the expiry of the record under k and changes nothing else, or
+	// returns ErrNotFound. It shortens nothing: a touch may be late. It refuses an
+	// expiry in the past.
 	Touch(ctx context.Context, k Key, expires time.Time) error
 
 	// Delete removes the record under k and its entry in the index of user. A
