@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -36,7 +35,6 @@ type read struct {
 	key   string
 	found found
 	done  chan struct{}
-	timer *time.Timer
 }
 
 // found is what a read came back with.
@@ -46,15 +44,14 @@ type found struct {
 	err    error
 }
 
-// idleReads holds readers to use again, for their channels and timers.
-var idleReads = sync.Pool{New: func() any {
-	timer := time.NewTimer(time.Hour)
-	timer.Stop()
-	return &read{done: make(chan struct{}, 1), timer: timer}
-}}
+// idleReads holds readers to use again, for their channels.
+var idleReads = sync.Pool{New: func() any { return &read{done: make(chan struct{}, 1)} }}
 
 // get reads the value of key: redis.Nil if there is none.
 func (rs *reads) get(ctx context.Context, key string) found {
+	if err := ctx.Err(); err != nil {
+		return found{err: err}
+	}
 	if !rs.node.up() {
 		return found{err: errDown}
 	}
@@ -64,7 +61,7 @@ func (rs *reads) get(ctx context.Context, key string) found {
 		r.key = key
 		rs.waiting = append(rs.waiting, r)
 		rs.mu.Unlock()
-		return r.wait(ctx, rs.node.store.timeout)
+		return r.wait()
 	}
 	rs.trips++
 	rs.mu.Unlock()
@@ -88,21 +85,14 @@ func (rs *reads) alone(ctx context.Context, key string) found {
 	return f
 }
 
-func (r *read) wait(ctx context.Context, timeout time.Duration) found {
-	r.timer.Reset(timeout)
-	select {
-	case <-r.done:
-		r.timer.Stop()
-		f := r.found
-		r.key, r.found = "", found{}
-		idleReads.Put(r)
-		return f
-	case <-ctx.Done():
-		r.timer.Stop()
-		return found{err: ctx.Err()}
-	case <-r.timer.C:
-		return found{err: context.DeadlineExceeded}
-	}
+// wait has no time limit of its own: trips have one, and when two of them in a row have
+// reached it, the node is down and nobody waits any more.
+func (r *read) wait() found {
+	<-r.done
+	f := r.found
+	r.key, r.found = "", found{}
+	idleReads.Put(r)
+	return f
 }
 
 // next returns those who go with the next trip, or nil if nobody waits. If the node has
@@ -154,8 +144,10 @@ func (rs *reads) trip(batch []*read) {
 			r.deliver(found{err: err})
 		case isElsewhere(results[i].err):
 			go func() {
-				defer background.Recover() // the reader has a time limit of its own
-				r.deliver(rs.node.follow(ctx, r.key, results[i]))
+				f := found{err: errPanic}
+				defer func() { r.deliver(f) }()
+				defer background.Recover() // f stands if it was needed
+				f = rs.node.followInTime(ctx, keys[i], results[i])
 			}()
 		default:
 			r.deliver(results[i])
@@ -203,6 +195,15 @@ func (n *node) follow(ctx context.Context, key string, f found) found {
 	}
 	value, err := n.store.client.Get(ctx, key).Bytes()
 	return found{value, false, err}
+}
+
+func (n *node) followInTime(ctx context.Context, key string, f found) found {
+	f, err := within(ctx, n.store, func(ctx context.Context) (found, error) {
+		f := n.follow(ctx, key, f)
+		return f, f.err
+	})
+	f.err = err
+	return f
 }
 
 // isElsewhere reports whether err is the answer of a node of a cluster that does not
