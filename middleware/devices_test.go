@@ -263,3 +263,19 @@ func TestDevicesBelowABasePath(t *testing.T) {
 		t.Errorf("the profile page leads back to %s", to)
 	}
 }
+
+// A user with as many sessions as are allowed gets a page that says so, no session and
+// no loop.
+func TestTooManySessions(t *testing.T) {
+	a := newApp(t, func(cfg *middleware.Config) {
+		cfg.Session.MaxPerUser, cfg.Session.WhenFull = 1, session.RefuseNew
+	})
+	first := a.as(idxtest.Ada, onWindows)
+	second := a.browser()
+	page := second.signIn("/dashboard/", idxtest.Ada)
+	page.want(t, 403, "too many devices")
+	if name := a.auth.Sessions().CookieName(); second.cookies()[name] != "" {
+		t.Error("a session cookie was set")
+	}
+	first.open("/dashboard/").want(t, 200, "user")
+}

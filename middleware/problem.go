@@ -35,10 +35,11 @@ const (
 	TokenReplayed   Reason = "token_replayed"    // look: a token came in through a second browser
 	TooManyAttempts Reason = "too_many_attempts" // if frequent: cookies do not come back; compare BaseURL with the address bar
 
-	AccountDenied   Reason = "account_denied"   // the account is blocked, locked, deleted or unverified in LoginRadius
-	EmailUnverified Reason = "email_unverified" // the user must follow the link in the mail
-	RoleMissing     Reason = "role_missing"     // give the user the role in LoginRadius
-	LoginTooOld     Reason = "login_too_old"    // nothing: the page wants a fresh login
+	TooManySessions Reason = "too_many_sessions" // [session.RefuseNew], and the user has as many as [session.Config].MaxPerUser allows
+	AccountDenied   Reason = "account_denied"    // the account is blocked, locked, deleted or unverified in LoginRadius
+	EmailUnverified Reason = "email_unverified"  // the user must follow the link in the mail
+	RoleMissing     Reason = "role_missing"      // give the user the role in LoginRadius
+	LoginTooOld     Reason = "login_too_old"     // nothing: the page wants a fresh login
 
 	CrossSiteRequest  Reason = "cross_site_request"     // another site posted to the logout route
 	LogoutUnconfirmed Reason = "logout_unconfirmed"     // the store did not answer; the logout is tried again for a minute
@@ -85,6 +86,7 @@ var wordings = map[Reason]wording{
 	TokenInvalid:      {400, "Sign-in has expired", "Please start again.", 0},
 	TokenReplayed:     {400, "Sign-in was already used", "Please sign in again.", 0},
 	TooManyAttempts:   {400, "Sign-in does not work in this browser", "It was tried several times. Please allow cookies for this site, or delete them and try again.", 0},
+	TooManySessions:   {403, "Signed in on too many devices", "Sign out on one of the others, then try again.", 0},
 	AccountDenied:     {403, "This account cannot sign in", "It is blocked, locked, or not yet confirmed.", 0},
 	EmailUnverified:   {403, "Please confirm your e-mail address", "Follow the link in the mail that you were sent, then try again.", 0},
 	RoleMissing:       {403, "This page is not for you", "Your account lacks the role for it.", 0},
@@ -155,6 +157,8 @@ func reasonOf(err error) Reason {
 		return LoginRequired
 	case errors.Is(err, session.ErrNotFound), errors.Is(err, session.ErrRevoked):
 		return SessionExpired
+	case errors.Is(err, session.ErrTooManySessions):
+		return TooManySessions
 	default:
 		return StoreDown
 	}
