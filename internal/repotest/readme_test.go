@@ -82,6 +82,7 @@ import (
 	"github.com/idxauth/idxauth/idx"
 	"github.com/idxauth/idxauth/idx/idxtest"
 	"github.com/idxauth/idxauth/middleware"
+	"github.com/idxauth/idxauth/middleware/authtest"
 	"github.com/idxauth/idxauth/session"
 )
 
@@ -97,6 +98,7 @@ var (
 	_ = idx.New
 	_ = idxtest.Start
 	_ = middleware.New
+	_ = authtest.New
 	_ = session.NewMemory
 )
 
