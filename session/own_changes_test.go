@@ -33,7 +33,7 @@ func (c *stalled) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if c.subscribed.Load() {
 		c.hold.RLock()
-		c.hold.RUnlock()
+		defer c.hold.RUnlock()
 	}
 	return n, err
 }
