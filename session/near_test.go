@@ -488,13 +488,50 @@ func TestTouchOfAWarmSession(t *testing.T) {
 		mustLoad(t, here, r)
 		mustLoad(t, there, r)
 		for _, names := range append(w1.take(), w2.take()...) {
-			if names == "evalsha" {
+			if strings.HasPrefix(names, "eval") {
 				touches++
 			}
 		}
 	}
 	if touches < 3 || touches > 12 {
 		t.Errorf("%d touches in 5 s", touches)
+	}
+	wantExpiries(t, server, 7*24*time.Hour)
+}
+
+// Touches of many sessions go together.
+func TestTouchesTravelTogether(t *testing.T) {
+	server := startRedis(t)
+	const sessions, every = 300, 2 * time.Second
+	m, w := node(t, server.Addr, session.Config{Idle: time.Minute, TouchEvery: every})
+	var requests []*http.Request
+	for i := range sessions {
+		_, r := signIn(t, m, fmt.Sprint("ada", i))
+		requests = append(requests, r)
+	}
+	begin := time.Now()
+	redistest.Eventually(t, "touches are due", func() bool { return time.Since(begin) > every })
+	w.take()
+	ttl := func(r *http.Request) time.Duration {
+		s := mustLoad(t, m, r)
+		return server.Client().PTTL(t.Context(), recordKey(r, s)).Val()
+	}
+	var visitors sync.WaitGroup
+	for _, r := range requests {
+		visitors.Go(func() { mustLoad(t, m, r) })
+	}
+	visitors.Wait()
+	for _, r := range requests {
+		redistest.Eventually(t, "the session is extended", func() bool { return ttl(r) > time.Minute-every })
+	}
+	trips := 0
+	for _, names := range w.take() {
+		if strings.HasPrefix(names, "eval") {
+			trips++
+		}
+	}
+	if trips == 0 || trips > sessions/2 {
+		t.Errorf("%d sessions were touched in %d round trips", sessions, trips)
 	}
 	wantExpiries(t, server, 7*24*time.Hour)
 }

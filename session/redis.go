@@ -174,6 +174,37 @@ func (s *redisStore) Touch(ctx context.Context, k Key, expires time.Time) error 
 	return err
 }
 
+// touchAll sends the script itself, and not its hash: what fails in a pipeline because
+// Redis has forgotten a script cannot be sent again within it.
+func (s *redisStore) touchAll(ctx context.Context, space string, batch []touch) (failed []touch) {
+	if !s.only.up() {
+		return batch
+	}
+	touched, err := within(ctx, s, func(ctx context.Context) ([]bool, error) {
+		pipe := s.client.Pipeline()
+		answers := make([]*redis.Cmd, len(batch))
+		for i, t := range batch {
+			key := s.record(t.name.key(space))
+			answers[i] = touchScript.Eval(ctx, pipe, []string{key}, valueOf(Record{Expires: t.expires}), t.expires.UnixMilli())
+		}
+		pipe.Exec(ctx) // each command has its own error
+		touched := make([]bool, len(batch))
+		for i, answer := range answers {
+			touched[i] = answer.Err() == nil
+		}
+		return touched, nil
+	})
+	if err != nil {
+		return batch
+	}
+	for i, ok := range touched {
+		if !ok {
+			failed = append(failed, batch[i])
+		}
+	}
+	return failed
+}
+
 func (s *redisStore) Delete(ctx context.Context, k Key, user string) error {
 	if user == "" {
 		_, err := ask(ctx, s, s.record(k), func(ctx context.Context) (int64, error) {

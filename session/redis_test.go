@@ -166,7 +166,7 @@ func TestTouchIsOneRoundTrip(t *testing.T) {
 	w := watch(server)
 	redistest.Eventually(t, "a touch", func() bool {
 		mustLoad(t, m, r)
-		return slices.Contains(w.take(), "evalsha")
+		return slices.Contains(w.take(), "eval")
 	})
 	wantExpiries(t, server, 7*24*time.Hour)
 }
