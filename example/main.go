@@ -5,7 +5,12 @@
 //	go run ./example
 //
 // With LOGINRADIUS_APP_NAME it uses the real hosted page, with REDIS_URL a real Redis;
-// see the README for all settings.
+// see the README for all settings. With LOGINRADIUS_API_SECRET it takes LoginRadius'
+// webhooks, at /auth/webhook: subscribe to that address in the console. The emulator
+// does so by itself.
+//
+// What to try: the clock at /live, in two browsers; sign one of them out on the devices
+// page, or block the account on the admin page, and its clock stops.
 package main
 
 import (
@@ -17,6 +22,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -53,7 +59,9 @@ func run(ctx context.Context, out io.Writer, started func(baseURL string, hub *i
 		}
 		defer hub.Close()
 		cfg.IDX = hub.Config()
+		hub.SetWebhook(baseURL(listener) + "/auth/webhook")
 	}
+	cfg.Webhooks = cfg.IDX.APISecret != "" // nobody can tell without it who sends them
 	if cfg.Store == nil {
 		redis, store, err := embeddedRedis()
 		if err != nil {
@@ -63,6 +71,10 @@ func run(ctx context.Context, out io.Writer, started func(baseURL string, hub *i
 		cfg.Store = store
 		cfg.Session.NearCache.Off = true // the embedded Redis tells nobody what changes
 	}
+	harbour := newHarbour()
+	cfg.AppUser = harbour.load
+	cfg.Hooks = middleware.Hooks{OnLogin: harbour.onLogin, OnRefresh: harbour.onRefresh, OnWebhook: harbour.onWebhook}
+	cfg.Devices = true
 	cfg.ErrorPage = errorPage
 	auth, err := middleware.New(cfg)
 	if err != nil {
@@ -75,11 +87,12 @@ func run(ctx context.Context, out io.Writer, started func(baseURL string, hub *i
 		return err
 	}
 
-	announce(out, cfg.BaseURL, hub)
+	announce(out, cfg, hub)
 	if started != nil {
 		started(cfg.BaseURL, hub)
 	}
-	return serve(ctx, listener, newApp(auth, login.HubOrigin()))
+	app := &app{auth: auth, harbour: harbour, hub: hub, stopping: ctx.Done()}
+	return serve(ctx, listener, app.routes(login.HubOrigin()))
 }
 
 // listen takes the address before anything else is started, so that a port in use is
@@ -111,9 +124,12 @@ func baseURL(listener net.Listener) string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-func announce(out io.Writer, baseURL string, hub *idxtest.Server) {
-	fmt.Fprintf(out, "Open %s\n", baseURL)
+func announce(out io.Writer, cfg middleware.Config, hub *idxtest.Server) {
+	fmt.Fprintf(out, "Open %s\n", cfg.BaseURL)
 	if hub == nil {
+		if cfg.Webhooks {
+			fmt.Fprintf(out, "Webhooks are welcome at %s/auth/webhook, which has to be https for LoginRadius\n", strings.TrimSuffix(cfg.BaseURL, "/"))
+		}
 		return
 	}
 	fmt.Fprintf(out, `
@@ -122,7 +138,7 @@ with the password %q as
   %s   admin
   %s  editor
   %s   e-mail not verified
-Mail it would send is at %s/_mail. Stop with Ctrl-C.
+Mail it would send is at %s/_mail. Accounts can be blocked on the admin page. Stop with Ctrl-C.
 `, hub.URL, idxtest.Password, idxtest.Ada.Email, idxtest.Grace.Email, idxtest.Alan.Email, hub.URL)
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,7 +30,15 @@ func withoutSettings(t *testing.T) {
 func start(t *testing.T) (baseURL string, hub *idxtest.Server) {
 	t.Helper()
 	withoutSettings(t)
-	ctx, stop := context.WithCancel(context.Background())
+	baseURL, hub, _ = begin(t)
+	return baseURL, hub
+}
+
+// begin runs the example with the settings in the environment. stop ends it, as a signal
+// does, and returns when it has ended; the test's end does so too.
+func begin(t *testing.T) (baseURL string, hub *idxtest.Server, stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
 	type where struct {
 		baseURL string
 		hub     *idxtest.Server
@@ -38,8 +47,8 @@ func start(t *testing.T) (baseURL string, hub *idxtest.Server) {
 	go func() {
 		done <- run(ctx, io.Discard, func(baseURL string, hub *idxtest.Server) { up <- where{baseURL, hub} })
 	}()
-	t.Cleanup(func() {
-		stop()
+	stop = sync.OnceFunc(func() {
+		cancel()
 		select {
 		case err := <-done:
 			if err != nil {
@@ -51,11 +60,15 @@ func start(t *testing.T) (baseURL string, hub *idxtest.Server) {
 	})
 	select {
 	case at := <-up:
-		at.hub.Set(func(s *idxtest.Settings) { s.Headless = true })
-		return at.baseURL, at.hub
+		t.Cleanup(stop)
+		if at.hub != nil {
+			at.hub.Set(func(s *idxtest.Settings) { s.Headless = true })
+		}
+		return at.baseURL, at.hub, stop
 	case err := <-done:
+		cancel()
 		t.Fatalf("run = %v", err)
-		return "", nil
+		return "", nil, nil
 	}
 }
 
@@ -80,6 +93,26 @@ func (v *visitor) open(method, path, accept string) (*http.Response, string) {
 		v.t.Fatal(err)
 	}
 	req.Header.Set("Accept", accept)
+	resp, err := v.client.Do(req)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return resp, v.read(resp)
+}
+
+// post sends a form.
+func (v *visitor) post(path string, fields ...string) (*http.Response, string) {
+	v.t.Helper()
+	form := url.Values{}
+	for i := 0; i < len(fields); i += 2 {
+		form.Set(fields[i], fields[i+1])
+	}
+	req, err := http.NewRequest("POST", v.base+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "text/html")
 	resp, err := v.client.Do(req)
 	if err != nil {
 		v.t.Fatal(err)

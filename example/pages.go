@@ -18,6 +18,9 @@ type page struct {
 	LoginPath, LogoutPath string // ways out of one
 	Unconfirmed           bool   // the user can do something about it: confirm the address
 	Note, Path            string // of the dashboard
+	Skipper               skipper
+	Devices               []middleware.Device
+	People                []person
 	User                  *middleware.Identity
 	Here                  string // path of this page, for the navigation
 }
@@ -50,7 +53,7 @@ func render(w http.ResponseWriter, r *http.Request, status int, name string, p p
 	w.Write(body.Bytes())
 }
 
-func serveStyle(w http.ResponseWriter, r *http.Request) {
+func serveFile(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "max-age=300")
-	http.ServeFileFS(w, r, files, "templates/style.css")
+	http.ServeFileFS(w, r, files, "templates"+r.URL.Path)
 }
