@@ -42,6 +42,8 @@ const (
 	firstText = 1
 	firstTime = 40
 
+	fieldUID = firstText
+
 	fieldEmails      = 30 // repeated, if there is more than Email
 	fieldRole        = 31 // repeated
 	fieldCustomKey   = 32 // repeated, each followed by its value
@@ -118,6 +120,7 @@ func decodeIdentity(uid, data string) (*Identity, error) {
 			return nil, errIdentity
 		}
 		switch {
+		case field == fieldUID: // of an earlier release; the session knows better
 		case firstText <= field && field < firstText+len(texts):
 			*texts[field-firstText] = value
 		case firstTime <= field && field < firstTime+len(times):

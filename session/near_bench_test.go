@@ -21,15 +21,22 @@ import (
 // BenchmarkRevocationDelay reports how long a session that is ended on one instance
 // is still let in by another one, whose cache has it.
 func BenchmarkRevocationDelay(b *testing.B) {
+	b.Run("near cache", func(b *testing.B) { revocationDelay(b, session.NearCache{}) })
+	b.Run("off", func(b *testing.B) { revocationDelay(b, session.NearCache{Off: true}) })
+}
+
+func revocationDelay(b *testing.B, cache session.NearCache) {
 	server := startRedis(b)
-	here, w := node(b, server.Addr, session.Config{})
+	here, w := node(b, server.Addr, session.Config{NearCache: cache})
 	there, _ := node(b, server.Addr, session.Config{})
 	var delays []time.Duration
 	for i := 0; b.Loop(); i++ {
 		b.StopTimer()
 		_, r := signIn(b, there, fmt.Sprint("ada", i))
 		s := mustLoad(b, there, r)
-		warm(b, here, w, r)
+		if !cache.Off {
+			warm(b, here, w, r)
+		}
 		b.StartTimer()
 		if err := there.End(b.Context(), s); err != nil {
 			b.Fatal(err)
