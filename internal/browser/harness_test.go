@@ -16,6 +16,8 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
+
+	"github.com/idxauth/idxauth/idx/idxtest"
 )
 
 const patience = 60 * time.Second // for one test; a page takes far less
@@ -44,8 +46,31 @@ func TestMain(m *testing.M) {
 // application and of the hosted page.
 func startExample(t *testing.T) (app, hub string) {
 	t.Helper()
+	lines := launch(t, "LOGINRADIUS_APP_NAME=")
+	app = addressIn(t, lines, "Open ")
+	return app, addressIn(t, lines, "The hosted page")
+}
+
+// startWithTenant runs the example as with a tenant of one's own, which is an emulator
+// that the test can change.
+func startWithTenant(t *testing.T) (app string, tenant *idxtest.Server) {
+	t.Helper()
+	tenant, err := idxtest.Start("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tenant.Close)
+	cfg := tenant.Config()
+	lines := launch(t, "LOGINRADIUS_APP_NAME="+cfg.AppName, "LOGINRADIUS_API_KEY="+cfg.APIKey,
+		"LOGINRADIUS_API_SECRET="+string(cfg.APISecret), "LOGINRADIUS_HUB_URL="+cfg.HubURL, "LOGINRADIUS_API_URL="+cfg.APIURL)
+	return addressIn(t, lines, "Open "), tenant
+}
+
+// launch runs the example until the test ends, and returns what it prints.
+func launch(t *testing.T, env ...string) *bufio.Scanner {
+	t.Helper()
 	cmd := exec.Command(example)
-	cmd.Env = append(os.Environ(), "ADDR=localhost:0", "BASE_URL=", "REDIS_URL=", "LOGINRADIUS_APP_NAME=")
+	cmd.Env = append(append(os.Environ(), "ADDR=localhost:0", "BASE_URL=", "REDIS_URL="), env...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -59,20 +84,21 @@ func startExample(t *testing.T) (app, hub string) {
 			t.Errorf("the example did not stop gracefully: %v", err)
 		}
 	})
-	address := regexp.MustCompile(`http://[a-z0-9.]+:[0-9]+`)
-	for lines := bufio.NewScanner(out); lines.Scan() && hub == ""; {
-		found := address.FindString(lines.Text())
-		switch {
-		case strings.HasPrefix(lines.Text(), "Open "):
-			app = found
-		case found != "":
-			hub = found
+	return bufio.NewScanner(out)
+}
+
+var address = regexp.MustCompile(`http://[a-z0-9.]+:[0-9]+`)
+
+// addressIn reads up to the line that begins with prefix.
+func addressIn(t *testing.T, lines *bufio.Scanner, prefix string) string {
+	t.Helper()
+	for lines.Scan() {
+		if strings.HasPrefix(lines.Text(), prefix) {
+			return address.FindString(lines.Text())
 		}
 	}
-	if app == "" || hub == "" {
-		t.Fatalf("the example printed no addresses: app %q, hub %q", app, hub)
-	}
-	return app, hub
+	t.Fatalf("the example printed no line that begins with %q", prefix)
+	return ""
 }
 
 // newBrowser starts a Chromium with an empty profile.
