@@ -1,13 +1,13 @@
 package redistest
 
 import (
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"testing"
+
+	"github.com/idxauth/idxauth/internal/ports"
 )
 
 // process is one redis-server.
@@ -42,25 +42,9 @@ func (p *process) kill() {
 	})
 }
 
-// taken keeps two servers of one test binary from being given the same free port.
-var taken sync.Map
-
 func freePort(t testing.TB) (addr, port string) {
 	t.Helper()
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatalf("redistest: %v", err)
-		}
-		addr = l.Addr().String()
-		l.Close()
-		_, port, _ = net.SplitHostPort(addr)
-		// A cluster node also listens 10000 higher.
-		if n, _ := strconv.Atoi(port); n > 55000 {
-			continue
-		}
-		if _, again := taken.LoadOrStore(port, true); !again {
-			return addr, port
-		}
-	}
+	addr, port, err := ports.Free()
+	must(t, err)
+	return addr, port
 }

@@ -42,7 +42,7 @@ func StartSentinel(t testing.TB) *Sentinel {
 	}
 	// Sentinels that start before the replicas are known look for them every 10 s.
 	Eventually(t, "the replicas are connected", func() bool {
-		info := master.client.Info(ctx, "replication").Val()
+		info := master.patient.Info(ctx, "replication").Val()
 		return strings.Count(info, "state=online") == 2
 	})
 	for range 3 {
@@ -77,7 +77,7 @@ func (s *Sentinel) Failover() {
 	old := s.master(s.Addrs[0])
 	for _, n := range s.nodes {
 		if n.Addr == old {
-			must(s.t, n.client.Do(ctx, "WAIT", 2, 1000).Err())
+			must(s.t, n.patient.Do(ctx, "WAIT", 2, 1000).Err())
 			n.Stop()
 		}
 	}
@@ -103,8 +103,8 @@ func (s *Sentinel) Isolate() (port string) {
 		if n.Addr != old {
 			continue
 		}
-		must(s.t, n.client.Do(ctx, "WAIT", 2, 1000).Err())
-		_, err := n.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		must(s.t, n.patient.Do(ctx, "WAIT", 2, 1000).Err())
+		_, err := n.patient.TxPipelined(ctx, func(p redis.Pipeliner) error {
 			p.Do(ctx, "ACL", "SETUSER", "default", "off")
 			p.Do(ctx, "CLIENT", "KILL", "USER", "default", "SKIPME", "yes")
 			p.Do(ctx, "CLIENT", "KILL", "TYPE", "replica")

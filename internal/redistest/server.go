@@ -9,9 +9,12 @@ package redistest
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +30,7 @@ type Server struct {
 	process *process             // nil if there is no redis-server
 	standIn *miniredis.Miniredis // then this
 	client  *redis.Client
+	patient *redis.Client
 }
 
 // Start starts an empty node with further arguments for redis-server, or the
@@ -45,6 +49,10 @@ func (s *Server) Real() bool { return s.process != nil }
 
 // Client returns a client of s, the same each time, that waits for little.
 func (s *Server) Client() *redis.Client { return s.client }
+
+// Patient returns a client of s, the same each time, for those who set up a test or look
+// at what has come of it: it waits as long as a busy machine may take.
+func (s *Server) Patient() *redis.Client { return s.patient }
 
 // Stop kills the node.
 func (s *Server) Stop() {
@@ -71,6 +79,45 @@ func (s *Server) Restart() {
 		s.t.Fatalf("redistest: %v", err)
 	}
 	s.waitReady()
+}
+
+// RestartEmpty starts the node again without what it held.
+func (s *Server) RestartEmpty() {
+	s.t.Helper()
+	if s.standIn != nil {
+		s.standIn.FlushAll()
+	}
+	s.Stop()
+	if s.process != nil {
+		must(s.t, os.RemoveAll(filepath.Join(s.process.dir, "appendonlydir")))
+	}
+	s.Restart()
+}
+
+// Follow makes s a read-only replica of master, and returns when it has caught up. It
+// forgets what it held before.
+func (s *Server) Follow(master *Server) {
+	s.t.Helper()
+	ctx := context.Background()
+	host, port, _ := net.SplitHostPort(master.Addr)
+	must(s.t, s.patient.ReplicaOf(ctx, host, port).Err())
+	Eventually(s.t, "the replica has caught up", func() bool {
+		return strings.Contains(s.patient.Info(ctx, "replication").Val(), "master_link_status:up")
+	})
+}
+
+// Promote makes a replica a master.
+func (s *Server) Promote() {
+	s.t.Helper()
+	must(s.t, s.patient.ReplicaOf(context.Background(), "NO", "ONE").Err())
+}
+
+// KillClients closes all connections to s, but for the one that asks for it.
+func (s *Server) KillClients() {
+	s.t.Helper()
+	ctx := context.Background()
+	must(s.t, s.patient.ClientKillByFilter(ctx, "TYPE", "normal", "SKIPME", "yes").Err())
+	must(s.t, s.patient.ClientKillByFilter(ctx, "TYPE", "pubsub", "SKIPME", "yes").Err())
 }
 
 // Pause freezes the process: connections stay open and nothing answers. It skips
@@ -100,7 +147,7 @@ func startStandIn(t testing.TB) *Server {
 		t.Fatalf("redistest: %v", err)
 	}
 	t.Cleanup(m.Close)
-	return &Server{Addr: m.Addr(), t: t, standIn: m, client: newClient(t, m.Addr(), slow)}
+	return &Server{Addr: m.Addr(), t: t, standIn: m, client: newClient(t, m.Addr(), slow), patient: newPatient(t, m.Addr())}
 }
 
 func startNode(t testing.TB, args ...string) *Server {
@@ -115,7 +162,7 @@ func startNode(t testing.TB, args ...string) *Server {
 		t.Fatalf("redistest: %v", err)
 	}
 	t.Cleanup(p.kill)
-	s := &Server{Addr: addr, t: t, process: p, client: newClient(t, addr, quick)}
+	s := &Server{Addr: addr, t: t, process: p, client: newClient(t, addr, quick), patient: newPatient(t, addr)}
 	s.waitReady()
 	return s
 }
@@ -130,8 +177,10 @@ func (s *Server) waitReady() {
 		}
 		return err == nil
 	})
+	// Ours, and not that of another test which was given the same port.
+	id := fmt.Sprintf("process_id:%d\r\n", s.process.cmd.Process.Pid)
 	Eventually(s.t, "redis-server answers", func() bool {
-		return s.client.Ping(context.Background()).Err() == nil
+		return strings.Contains(s.patient.Info(context.Background(), "server").Val(), id)
 	})
 }
 
@@ -139,7 +188,7 @@ func (s *Server) waitReady() {
 // at all keys before each command.
 const (
 	quick = 250 * time.Millisecond
-	slow  = 10 * time.Second
+	slow  = 20 * time.Second
 )
 
 func newClient(t testing.TB, addr string, patience time.Duration) *redis.Client {
@@ -150,6 +199,23 @@ func newClient(t testing.TB, addr string, patience time.Duration) *redis.Client 
 		ReadTimeout:           patience,
 		WriteTimeout:          250 * time.Millisecond,
 		PoolTimeout:           250 * time.Millisecond,
+		PoolSize:              64,
+		PipelinePoolSize:      -1,
+		ContextTimeoutEnabled: true,
+		MaxRetries:            1,
+	})
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func newPatient(t testing.TB, addr string) *redis.Client {
+	c := redis.NewClient(&redis.Options{
+		Addr:                  addr,
+		DialTimeout:           slow,
+		DialerRetries:         1,
+		ReadTimeout:           slow,
+		WriteTimeout:          slow,
+		PoolTimeout:           slow,
 		PoolSize:              64,
 		PipelinePoolSize:      -1,
 		ContextTimeoutEnabled: true,
