@@ -16,7 +16,7 @@ import (
 type APIError struct {
 	Status     int           // HTTP status
 	Code       int           // LoginRadius error code, 0 if the body had none
-	Message    string        // the API's words: for logs, not for visitors
+	Message    string        // the API's words, without what may be a secret: for logs, not for visitors
 	RetryAfter time.Duration // 0 if the API named no delay; at most an hour
 }
 

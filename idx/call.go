@@ -21,6 +21,8 @@ const (
 	maxErrorBytes = 8 << 10
 )
 
+var errTooLong = fmt.Errorf("%w: answer is longer than %d bytes", ErrUnavailable, maxBodyBytes)
+
 // request is one call of the API. All of them are GET requests, and all can be
 // repeated.
 type request struct {
@@ -28,14 +30,34 @@ type request struct {
 	query      url.Values // without the API key
 	token      Token      // of calls in a user's name
 	management bool       // a call in the application's name
+	insistent  bool       // made even if the API seems to be down
+	aside      bool       // nobody is kept out if it fails, so nobody must be by its failures
 }
 
-// get makes the call and returns its answer: one JSON object of status 200. It
-// tries again as far as retry.go, ctx and the client's timeout allow.
+// get makes the call, unless the API seems to be down, and returns its answer: one JSON
+// object of status 200.
 func (a *app) get(ctx context.Context, req request) (object, error) {
 	if !req.management && !req.token.wellFormed() {
 		return object{}, fmt.Errorf("%w: not the form of a token", ErrTokenInvalid)
 	}
+	done, err := a.breakerOf(req).allow()
+	if err != nil && !req.insistent {
+		return object{}, err
+	}
+	result := errOneCall // stands after a panic in the caller's transport
+	if done != nil {
+		defer func() { done(result) }()
+	}
+	start := time.Now()
+	obj, err := a.tryAgain(ctx, req)
+	if err == nil || !req.aside {
+		result = outcome(ctx, err, time.Since(start))
+	}
+	return obj, err
+}
+
+// tryAgain tries as often as retry.go, ctx and the client's timeout allow.
+func (a *app) tryAgain(ctx context.Context, req request) (object, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
 	a.retries.earn()
@@ -44,6 +66,7 @@ func (a *app) get(ctx context.Context, req request) (object, error) {
 		if err == nil {
 			return obj, nil
 		}
+		a.hold(req, err)
 		pause, again := retryPause(err, attempt)
 		if !again || !fits(ctx, pause) || !a.retries.spend() {
 			return object{}, err
@@ -60,7 +83,7 @@ func (a *app) try(ctx context.Context, req request) (object, error) {
 	if err != nil {
 		return object{}, a.connError(ctx, req, err)
 	}
-	resp, err := a.http.Do(httpReq)
+	resp, err := a.http.Do(alone(httpReq))
 	if err != nil {
 		return object{}, a.connError(ctx, req, err)
 	}
@@ -76,7 +99,7 @@ func (a *app) try(ctx context.Context, req request) (object, error) {
 		return object{}, a.connError(ctx, req, err)
 	}
 	if len(body) > maxBodyBytes {
-		return object{}, fmt.Errorf("%w: answer is longer than %d bytes", ErrUnavailable, maxBodyBytes)
+		return object{}, errTooLong
 	}
 	obj, err := parseObject(body)
 	if err != nil {
@@ -153,19 +176,56 @@ func (a *app) connError(ctx context.Context, req request, err error) error {
 		}
 		err = urlErr.Err
 	}
-	return &connError{text: printable(a.scrub(req, err.Error())), cause: err}
+	return &connError{text: printable(a.scrub(req, err.Error())), cause: &err}
 }
 
-var queryInText = regexp.MustCompile(`\?[^\s"']+`)
+var (
+	queryInText = regexp.MustCompile(`\?[^\s"']+`)
+	mailInText  = regexp.MustCompile(`[^\s"'<>(),;:]+@[^\s"'<>(),;:]+`)
+	longInText  = regexp.MustCompile(`[A-Za-z0-9+/=_%~-]{20,}|[0-9]{9,}`)
+)
 
-// scrub removes from text, which others wrote, the credentials of req and the
-// queries of addresses.
+// pieceOfCredential is how many characters of one in a row are taken out of texts.
+const pieceOfCredential = 8
+
+// scrub removes from text, which others wrote, the credentials of req and pieces of
+// them, the queries of addresses, and who it is about. What is encoded nobody can tell
+// from anything else, so all words go that are too long to be words.
 func (a *app) scrub(req request, text string) string {
 	for _, credential := range []string{string(req.token), a.creds.secret, a.creds.key} {
-		if credential != "" {
-			text = strings.ReplaceAll(text, credential, redacted)
-			text = strings.ReplaceAll(text, url.QueryEscape(credential), redacted)
+		text = withoutPieces(text, credential)
+	}
+	text = queryInText.ReplaceAllString(text, "?…")
+	text = mailInText.ReplaceAllString(text, "…@…")
+	return longInText.ReplaceAllString(text, "…")
+}
+
+// withoutPieces returns text without what it has in common with a credential, in upper
+// or lower case.
+func withoutPieces(text, credential string) string {
+	if credential == "" {
+		return text
+	}
+	if len(credential) < pieceOfCredential {
+		return strings.ReplaceAll(text, credential, redacted)
+	}
+	credential = strings.ToLower(credential)
+	pieces := make(map[string]bool)
+	for i := range len(credential) - pieceOfCredential + 1 {
+		pieces[credential[i:i+pieceOfCredential]] = true
+	}
+	var b strings.Builder
+	kept := 0
+	for i := 0; i+pieceOfCredential <= len(text); i++ {
+		end := i
+		for end+pieceOfCredential <= len(text) && pieces[strings.ToLower(text[end:end+pieceOfCredential])] {
+			end++
+		}
+		if end > i {
+			b.WriteString(text[kept:i] + redacted)
+			kept = end + pieceOfCredential - 1
+			i = kept - 1
 		}
 	}
-	return queryInText.ReplaceAllString(text, "?…")
+	return b.String() + text[kept:]
 }

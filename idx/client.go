@@ -28,6 +28,8 @@ type app struct {
 	http    *http.Client
 	timeout time.Duration // of a call with its retries
 	retries *retryBudget
+
+	users, management *breaker // of calls in a user's name, in the application's
 }
 
 // credentials are two pointers away from a Client. Package fmt does not ask the
@@ -49,6 +51,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	check("AppName", checkAppName(cfg.AppName))
 	check("APIKey", checkKey(cfg.APIKey))
+	check("APIKey", checkPair(cfg.APIKey, cfg.APISecret))
 	check("APISecret", checkSecret(cfg.APISecret))
 	check("WebhookSecrets", checkWebhookSecrets(cfg.WebhookSecrets))
 	hub, err := cfg.hub()
@@ -71,6 +74,8 @@ func New(cfg Config) (*Client, error) {
 		http:    client,
 		timeout: timeout,
 		retries: newRetryBudget(),
+
+		users: newBreaker(), management: newBreaker(),
 	}}, nil
 }
 
@@ -169,7 +174,7 @@ func (a *app) account(ctx context.Context, uid string) (*Profile, error) {
 }
 
 func (a *app) validate(ctx context.Context, token Token) (time.Time, error) {
-	obj, err := a.get(ctx, request{path: "/identity/v2/auth/access_token/Validate", token: token})
+	obj, err := a.get(ctx, request{path: "/identity/v2/auth/access_token/Validate", token: token, aside: true})
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -186,9 +191,11 @@ func (a *app) invalidate(ctx context.Context, token Token) error {
 		return nil // no token, so nothing to end
 	}
 	obj, err := a.get(ctx, request{
-		path:  "/identity/v2/auth/access_token/InValidate",
-		query: url.Values{"preventRefresh": {"true"}},
-		token: token,
+		path:      "/identity/v2/auth/access_token/InValidate",
+		query:     url.Values{"preventRefresh": {"true"}},
+		token:     token,
+		insistent: true, // of whoever signs out
+		aside:     true,
 	})
 	if apiErr, ok := errors.AsType[*APIError](err); ok && apiErr.endsToken() {
 		return nil

@@ -2,8 +2,8 @@ package idx
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -49,7 +49,10 @@ type Config struct {
 	// HTTPClient makes the API calls; if nil, one with a timeout of 5 s. New
 	// copies it and lets the copy follow no redirects, so that credentials
 	// never reach another host. Its Timeout bounds a call together with its
-	// retries; 0 means 5 s here.
+	// retries; 0 means 5 s here. A connection of HTTP/1 is used for one call, so
+	// that nothing behind an answer passes for the answer to somebody else's; do
+	// not wrap its transport in one that copies requests, where the API speaks
+	// HTTP/1. Connections of HTTP/2 are used again.
 	HTTPClient *http.Client
 }
 
@@ -88,7 +91,7 @@ func (cfg Config) projection() (string, error) {
 	var list []string
 	for _, field := range slices.Concat(decidingFields, fields) {
 		if !isVisible(field) {
-			return "", fmt.Errorf("%.100q is no profile key", field)
+			return "", errors.New("hold something that is no profile key")
 		}
 		if !slices.ContainsFunc(list, func(s string) bool { return strings.EqualFold(s, field) }) {
 			list = append(list, field)
@@ -97,14 +100,22 @@ func (cfg Config) projection() (string, error) {
 	return strings.Join(list, ","), nil
 }
 
-// checkKey and checkSecret do not show the value: it may be a secret that was
-// pasted into the wrong field.
+// No check shows the value: it may be a secret that was pasted into the wrong field.
+
 func checkKey(key string) error {
 	switch {
 	case key == "":
 		return errors.New("is empty: copy it from the LoginRadius console")
 	case !isVisible(key):
 		return errors.New("has spaces, control characters or non-ASCII characters")
+	}
+	return nil
+}
+
+// checkPair keeps a secret out of the query of every call.
+func checkPair(key string, secret Secret) error {
+	if key != "" && key == string(secret) {
+		return errors.New("is the API secret: want the key beside it")
 	}
 	return nil
 }
@@ -141,9 +152,16 @@ func (cfg Config) webhookSecrets() []string {
 	return keys
 }
 
+// credential is the form of LoginRadius' keys and secrets. It is that of a DNS label
+// too: as AppName, a secret would stand in every address and every cookie's name.
+var credential = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
 func checkAppName(name string) error {
-	if !isDNSLabel(name) {
-		return fmt.Errorf("%.100q: want one DNS label in lower case, such as my-app", name)
+	switch {
+	case !isDNSLabel(name):
+		return errors.New("is not one DNS label in lower case, such as my-app")
+	case credential.MatchString(name):
+		return errors.New("has the form of a key or a secret: want a name such as my-app")
 	}
 	return nil
 }

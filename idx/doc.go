@@ -44,6 +44,13 @@
 // of a client share a budget of one retry per ten calls and a small reserve, so
 // that an outage is not met with three times the load.
 //
+// After five failed calls in a row, or if half of the calls of a minute fail, nothing
+// is asked for two seconds, and then by one call until the API answers: meanwhile
+// errors come at once. The same while a Retry-After lasts, up to a minute.
+// [RetryAfter] says when to come back. What the API says about a token, an account
+// or the settings is no failure, nor is one of [Client.Validate] or
+// [Client.Invalidate], of which the latter is always tried.
+//
 // # Secrets
 //
 // An access token travels in the Authorization header and the API secret in a

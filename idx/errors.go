@@ -30,12 +30,15 @@ type subclass struct {
 func (e *subclass) Error() string { return e.text }
 func (e *subclass) Unwrap() error { return e.parent }
 
-// connError is a call that got no whole answer.
+// connError is a call that got no whole answer. It can be matched as its cause can, but
+// it does not hand it out: transports quote what they were to send.
 type connError struct {
 	text  string // of cause, without what must not be shown
-	cause error
+	cause *error // a pointer, which fmt does not follow: some errors are texts themselves
 }
 
-func (e *connError) Error() string        { return ErrUnavailable.Error() + ": " + e.text }
-func (e *connError) Unwrap() error        { return e.cause }
-func (e *connError) Is(target error) bool { return target == ErrUnavailable }
+func (e *connError) Error() string { return ErrUnavailable.Error() + ": " + e.text }
+func (e *connError) Is(target error) bool {
+	return target == ErrUnavailable || errors.Is(*e.cause, target)
+}
+func (e *connError) As(target any) bool { return errors.As(*e.cause, target) }

@@ -28,7 +28,7 @@ func ExampleNew_problems() {
 	_, err := idx.New(idx.Config{AppName: "My App", HubURL: "http://login.example.com"})
 	fmt.Println(err)
 	// Output:
-	// idx: AppName "My App": want one DNS label in lower case, such as my-app
+	// idx: AppName is not one DNS label in lower case, such as my-app
 	// idx: APIKey is empty: copy it from the LoginRadius console
 	// idx: HubURL http is for loopback hosts only: want https
 }

@@ -86,19 +86,7 @@ func FuzzErrorEnvelope(f *testing.F) {
 			if !ok || e.Status != code || e.RetryAfter < 0 || e.RetryAfter > time.Hour {
 				t.Fatalf("error = %#v", err)
 			}
-			n := 0
-			for _, class := range []error{idx.ErrTokenInvalid, idx.ErrAccountDenied, idx.ErrConfig, idx.ErrUnavailable} {
-				if errors.Is(err, class) {
-					n++
-				}
-			}
-			if n != 1 {
-				t.Errorf("error %v is of %d classes", err, n)
-			}
-			text := err.Error()
-			if len(text) > 500 || !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
-				t.Errorf("error text = %q", text)
-			}
+			checkAPIError(t, err)
 			if code < 400 && (e.Code != 0 || e.Message != "") {
 				t.Errorf("error of a %d has a code or message: %v", code, err)
 			}

@@ -3,10 +3,13 @@ package idx_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -147,3 +150,63 @@ func TestSecretsAreNotInErrors(t *testing.T) {
 		}
 	}
 }
+
+// What an API, or whoever stands in front of it, repeats of a credential: in pieces and
+// encoded; and what it says about the user.
+func TestErrorsDoNotRepeatSecrets(t *testing.T) {
+	token := string(testToken)
+	said := map[string]string{
+		"upper case":     strings.ToUpper(token),
+		"the beginning":  token[:len(token)/2],
+		"the end":        token[len(token)/2:],
+		"base64":         base64.StdEncoding.EncodeToString([]byte(token)),
+		"base64 of half": base64.RawURLEncoding.EncodeToString([]byte(token[:18])),
+		"hex":            hex.EncodeToString([]byte(token)),
+		"escaped":        strings.ReplaceAll(token, "-", "%2D"),
+		"in a path":      "https://api.example/users/" + token + "/x",
+		"e-mail address": "ada.lovelace@example.com",
+		"user id":        testUID,
+		"phone number":   "+447911123456",
+	}
+	for name, what := range said {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				_, err := over(t, func(*http.Request) (*http.Response, error) {
+					return response(403, nil, `{"ErrorCode":905,"Message":"The session of (`+what+`) is over"}`), nil
+				}).Profile(t.Context(), testToken)
+				wantSilence(t, err, what)
+				if e, ok := errors.AsType[*idx.APIError](err); !ok || !strings.HasPrefix(e.Message, "The session of (") || !strings.HasSuffix(e.Message, ") is over") {
+					t.Errorf("the rest of the message is gone: %v", err)
+				}
+				_, err = over(t, func(*http.Request) (*http.Response, error) {
+					return nil, talkative{"cannot send " + what}
+				}).Profile(t.Context(), testToken)
+				wantSilence(t, err, what)
+				if !errors.Is(err, io.ErrClosedPipe) || !errors.Is(err, idx.ErrUnavailable) {
+					t.Errorf("%v does not match its cause", err)
+				}
+			})
+		})
+	}
+}
+
+// wantSilence looks for what, or the most of it, in err and all that is in it.
+func wantSilence(t *testing.T, err error, what string) {
+	t.Helper()
+	what = strings.TrimPrefix(what, "https://api.example/users/")
+	for ; err != nil; err = errors.Unwrap(err) {
+		text := fmt.Sprintf("%v %+v %#v %d", err, err, err, err)
+		for i := range len(what) - 10 + 1 {
+			if strings.Contains(strings.ToLower(text), strings.ToLower(what[i:i+10])) {
+				t.Errorf("%T shows %q: %s", err, what, text)
+				break
+			}
+		}
+	}
+}
+
+// talkative is an error that is a value, so that %#v of what holds it prints it too.
+type talkative struct{ text string }
+
+func (e talkative) Error() string { return e.text }
+func (e talkative) Unwrap() error { return io.ErrClosedPipe }

@@ -95,7 +95,14 @@ func (f Fault) serve(w http.ResponseWriter, r *http.Request, next http.Handler) 
 		http.Error(w, "Service unavailable", http.StatusServiceUnavailable)
 	case Oversized:
 		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, `{"Uid":"`+strings.Repeat("a", 2<<20)+`"}`)
+		io.WriteString(w, `{"Uid":"`)
+		chunk := strings.Repeat("a", 32<<10) // clients have read enough before the last of them
+		for sent := 0; sent < 2<<20; sent += len(chunk) {
+			if _, err := io.WriteString(w, chunk); err != nil {
+				return
+			}
+		}
+		io.WriteString(w, `"}`)
 	case Reset:
 		panic(http.ErrAbortHandler) // net/http cuts the connection
 	case Redirect:

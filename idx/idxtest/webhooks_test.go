@@ -23,11 +23,23 @@ import (
 type receiver struct {
 	client *idx.Client
 
-	mu     sync.Mutex
+	mu sync.Mutex
+	received
+}
+
+// received is what has come.
+type received struct {
 	hooks  []*idx.Webhook
 	errs   []error
 	bodies []string
 	header http.Header // of the last one
+}
+
+// soFar returns a copy.
+func (rec *receiver) soFar() received {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	return received{slices.Clone(rec.hooks), slices.Clone(rec.errs), slices.Clone(rec.bodies), rec.header.Clone()}
 }
 
 // newReceiver starts one, and lets srv send its webhooks there.
@@ -63,9 +75,7 @@ func (rec *receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (rec *receiver) events() []idx.Event {
-	rec.mu.Lock()
-	defer rec.mu.Unlock()
+func (rec received) events() []idx.Event {
 	var events []idx.Event
 	for _, hook := range rec.hooks {
 		events = append(events, hook.Event)
@@ -137,9 +147,10 @@ func TestWebhookEvents(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			srv := idxtest.NewServer(t)
-			rec := newReceiver(t, srv)
+			app := newReceiver(t, srv)
 			tt.do(newBrowser(t, srv))
 			sent := srv.WaitWebhooks()
+			rec := app.soFar()
 			if got := rec.events(); !slices.Equal(got, tt.want) || len(rec.errs) > 0 {
 				t.Errorf("got events %v and errors %v, want %v", got, rec.errs, tt.want)
 			}
@@ -154,13 +165,14 @@ func TestWebhookEvents(t *testing.T) {
 
 func TestWebhookBody(t *testing.T) {
 	srv := idxtest.NewServer(t)
-	rec := newReceiver(t, srv)
+	app := newReceiver(t, srv)
 	srv.SendWebhook(idx.EventChangePassword, idxtest.Ada.Email)
 	srv.SendWebhook(idx.EventDeleteAccount, idxtest.Ada.UID)
 	srv.SendWebhook(idx.EventRemoveEmail, idxtest.Ada.Email)
 	srv.SendWebhook(idx.EventDeleteCustomObject, idxtest.Ada.Email)
 	srv.SendWebhook("Novelty", idxtest.Ada.Email)
 	srv.WaitWebhooks()
+	rec := app.soFar()
 	if len(rec.hooks) != 5 || len(rec.errs) > 0 {
 		t.Fatalf("got webhooks %v, errors %v; want 5 and none", rec.hooks, rec.errs)
 	}
@@ -218,12 +230,13 @@ func TestWebhookFaults(t *testing.T) {
 	} {
 		t.Run(string(tt.fault), func(t *testing.T) {
 			srv := idxtest.NewServer(t)
-			rec := newReceiver(t, srv)
+			app := newReceiver(t, srv)
 			srv.Set(func(set *idxtest.Settings) { set.WebhookFault = tt.fault })
 			for _, event := range []idx.Event{first, second, third} {
 				srv.SendWebhook(event, idxtest.Ada.Email)
 			}
 			srv.WaitWebhooks()
+			rec := app.soFar()
 			if got := rec.events(); !slices.Equal(got, tt.want) {
 				t.Errorf("got events %v, want %v", got, tt.want)
 			}
@@ -256,7 +269,7 @@ func TestWebhookHeldBack(t *testing.T) {
 	srv.Set(func(set *idxtest.Settings) { set.WebhookFault = "" })
 	srv.SendWebhook(idx.EventLogin, idxtest.Ada.Email)
 	srv.WaitWebhooks()
-	if got, want := rec.events(), []idx.Event{idx.EventLogin, idx.EventBlockAccount}; !slices.Equal(got, want) {
+	if got, want := rec.soFar().events(), []idx.Event{idx.EventLogin, idx.EventBlockAccount}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
