@@ -117,7 +117,7 @@ func (cfg Config) checkName() error {
 		ok = ok && ('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-')
 	}
 	if !ok {
-		return fmt.Errorf("session: Name %q: want 1 to %d lower-case letters, digits and dashes", cfg.Name, maxNameLen)
+		return fmt.Errorf("session: Name: want 1 to %d lower-case letters, digits and dashes", maxNameLen)
 	}
 	return nil
 }

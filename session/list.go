@@ -36,11 +36,14 @@ func (m *Manager) List(ctx context.Context, userID string) ([]Info, error) {
 		return nil, unavailable("list", err)
 	}
 	current := FromContext(ctx)
-	infos := make([]Info, len(entries))
-	for i, e := range entries {
+	infos := make([]Info, 0, len(entries))
+	for _, e := range entries {
+		if len(e.ID) != hashLen {
+			continue // not of our making, though it may begin like one that is
+		}
 		n := nameOf(Key{user.Space, user.Tag, e.ID})
 		device, created := openDevice(m.cfg.Name, userID, n, e.Label)
-		infos[i] = Info{
+		infos = append(infos, Info{
 			ID:       base64.RawURLEncoding.EncodeToString([]byte(e.ID)),
 			Device:   device,
 			Created:  created,
@@ -48,7 +51,7 @@ func (m *Manager) List(ctx context.Context, userID string) ([]Info, error) {
 			Expires:  e.Expires,
 			Deadline: e.Deadline,
 			Current:  current != nil && current.manager == m && current.name == *n,
-		}
+		})
 	}
 	return infos, nil
 }

@@ -115,6 +115,17 @@ func (m *Manager) Claim(ctx context.Context, name string, value []byte, ttl time
 	return held, nil
 }
 
+// Swap replaces what was claimed under name, if that is old, by value for ttl, and
+// reports whether it did: another instance may have been faster. Old nil stands for
+// whatever is there, even nothing; value nil removes it.
+func (m *Manager) Swap(ctx context.Context, name string, old, value []byte, ttl time.Duration) (swapped bool, err error) {
+	swapped, err = m.store.Swap(context.WithoutCancel(ctx), m.cfg.Name, name, old, value, ttl)
+	if err != nil {
+		return false, unavailable("swap", err)
+	}
+	return swapped, nil
+}
+
 // Ping reports whether the store answers; otherwise ErrUnavailable.
 func (m *Manager) Ping(ctx context.Context) error {
 	if err := m.store.Ping(ctx); err != nil {

@@ -23,7 +23,8 @@ func TestSessionFromLoginToLogout(t *testing.T) {
 	if got.ID() != s.ID() || got.UserID() != "ada" || got.Principal() != "data of ada" || got.Manager() != m {
 		t.Errorf("got %v of %q with %v, want %v of ada", got, got.UserID(), got.Principal(), s)
 	}
-	if d := got.Deadline().Sub(got.Created()); d.Round(time.Second) != 7*24*time.Hour {
+	// Both are whole seconds, of two looks at the clock.
+	if d := got.Deadline().Sub(got.Created()); (d - 7*24*time.Hour).Abs() > 5*time.Second {
 		t.Errorf("deadline %v after login, want 7 days", d)
 	}
 	if err := m.End(r.Context(), got); err != nil {
@@ -301,7 +302,7 @@ func TestMaxPerUser(t *testing.T) {
 
 func TestNothingButTheHandleIsPrinted(t *testing.T) {
 	m := newManager(t, session.NewMemory(), session.Config{})
-	s, r := signIn(t, m, "ada")
+	s, r := signIn(t, m, "ada@example.com") // the handle is random, and has no @
 	c, _ := r.Cookie(m.CookieName())
 	var log bytes.Buffer
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "session", s)
@@ -310,7 +311,7 @@ func TestNothingButTheHandleIsPrinted(t *testing.T) {
 		texts = append(texts, fmt.Sprintf(verb, s))
 	}
 	for _, text := range texts {
-		if !strings.Contains(text, s.ID()) || strings.Contains(text, c.Value[2:]) || strings.Contains(text, "ada") {
+		if !strings.Contains(text, s.ID()) || strings.Contains(text, c.Value[2:]) || strings.Contains(text, "@example") {
 			t.Errorf("got %q", text)
 		}
 	}

@@ -223,6 +223,29 @@ func (m *memory) Claim(ctx context.Context, space, name string, value []byte, tt
 	return nil, nil
 }
 
+func (m *memory) Swap(ctx context.Context, space, name string, old, value []byte, ttl time.Duration) (bool, error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	if value != nil && ttl < time.Millisecond {
+		return false, errExpiry
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := claimName{space, name}
+	if old != nil {
+		if c, ok := m.claims[n]; !ok || isPast(c.expires) || !bytes.Equal(c.value, old) {
+			return false, nil
+		}
+	}
+	if value == nil {
+		delete(m.claims, n)
+	} else {
+		m.claims[n] = claim{bytes.Clone(value), time.Now().Add(ttl)}
+	}
+	return true, nil
+}
+
 func (m *memory) Ping(ctx context.Context) error { return ctx.Err() }
 
 // live returns the record under k, or nil, and drops it if it has expired.

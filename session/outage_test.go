@@ -58,11 +58,12 @@ func TestHangingRedisHoldsNobody(t *testing.T) {
 	for name, cache := range map[string]session.NearCache{"near cache": {}, "no near cache": {Off: true}} {
 		t.Run(name, func(t *testing.T) {
 			server := startRedis(t)
-			m, _ := node(t, server.Addr, session.Config{NearCache: cache})
+			m, _ := promptNode(t, server.Addr, session.Config{NearCache: cache})
+			there, _ := node(t, server.Addr, session.Config{})
 			var requests []*http.Request
 			for i := range 32 {
-				_, r := signIn(t, m, fmt.Sprint("ada", i))
-				mustLoad(t, m, r)
+				_, r := signIn(t, there, fmt.Sprint("ada", i))
+				redistest.Eventually(t, "the session is loaded", func() bool { _, err := m.Load(r); return err == nil })
 				requests = append(requests, r)
 			}
 			server.Pause()
@@ -96,11 +97,12 @@ func TestHangingRedisHoldsNobody(t *testing.T) {
 				}
 			}
 			slices.Sort(later)
-			p99 := later[len(later)*99/100]
+			p50, p90, p99 := later[len(later)/2], later[len(later)*9/10], later[len(later)*99/100]
 			t.Logf("slowest answer %v; from the second second on p99 %v of %d; back after %v", slowest, p99, len(later), recovered)
-			// With room for a slow machine: the figures are in the log.
-			if slowest > 1500*time.Millisecond || p99 > 100*time.Millisecond || recovered > 2*time.Second {
-				t.Errorf("slowest answer %v, p99 %v, back after %v", slowest, p99, recovered)
+			// With room for a slow machine: the figures are in the log. Whoever waits for Redis
+			// waits for half a second, and whoever is held for as long as it hangs.
+			if slowest > outage*3/4 || p50 > 100*time.Millisecond || p90 > 250*time.Millisecond || recovered > 10*time.Second {
+				t.Errorf("slowest answer %v, p50 %v, p90 %v, back after %v", slowest, p50, p90, recovered)
 			}
 		})
 	}
@@ -110,7 +112,7 @@ func TestHangingRedisHoldsNobody(t *testing.T) {
 // go-redis itself waits for a second after some failures.
 func TestKilledRedisIsUsedAgainSoon(t *testing.T) {
 	server := startRedis(t)
-	m, _ := node(t, server.Addr, session.Config{NearCache: session.NearCache{Off: true}})
+	m, _ := promptNode(t, server.Addr, session.Config{NearCache: session.NearCache{Off: true}})
 	_, r := signIn(t, m, "ada")
 	mustLoad(t, m, r)
 	done := make(chan struct{})
@@ -134,7 +136,7 @@ func TestKilledRedisIsUsedAgainSoon(t *testing.T) {
 		}
 	}
 	t.Logf("slowest answer %v; back after %v", slowest, recovered)
-	if slowest > 1500*time.Millisecond || recovered > 3*time.Second {
+	if slowest > 2500*time.Millisecond || recovered > 10*time.Second { // the outage lasts for more than three
 		t.Errorf("slowest answer %v, back after %v", slowest, recovered)
 	}
 }
@@ -144,7 +146,7 @@ func TestKilledRedisIsUsedAgainSoon(t *testing.T) {
 func TestNoOrphansOnACluster(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t)
-	m := newManager(t, session.NewRedis(cluster.Client(), nil), session.Config{})
+	m := newManager(t, session.NewRedis(openCluster(t, cluster), patientStore), session.Config{})
 	const users, logins = 16, 500 // 8,000 in all
 	var wg sync.WaitGroup
 	for i := range users {

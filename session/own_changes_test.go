@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -55,7 +54,7 @@ func TestOwnChangesAreSeenWithoutTheStream(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			var hold sync.RWMutex
 			client := redis.NewClient(&redis.Options{
-				Addr: server.Addr, ContextTimeoutEnabled: true, ReadTimeout: time.Second, PipelinePoolSize: -1,
+				Addr: server.Addr, ContextTimeoutEnabled: true, ReadTimeout: patience, PipelinePoolSize: -1,
 				Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
 					c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
 					return &stalled{Conn: c, hold: &hold}, err
@@ -64,7 +63,7 @@ func TestOwnChangesAreSeenWithoutTheStream(t *testing.T) {
 			t.Cleanup(func() { client.Close() })
 			w := &trips{}
 			client.AddHook(w)
-			m := newManager(t, session.NewRedis(client, nil), session.Config{MaxPerUser: 1})
+			m := newManager(t, session.NewRedis(client, patientStore), session.Config{MaxPerUser: 1, NearCache: longLease})
 			_, first := signIn(t, m, "ada")
 			warm(t, m, w, first)
 			hold.Lock()

@@ -111,6 +111,13 @@ func (r *recorder) Claim(ctx context.Context, space, name string, value []byte, 
 	return r.Store.Claim(ctx, space, name, value, ttl)
 }
 
+func (r *recorder) Swap(ctx context.Context, space, name string, old, value []byte, ttl time.Duration) (bool, error) {
+	if err := r.note("Swap"); err != nil {
+		return false, err
+	}
+	return r.Store.Swap(ctx, space, name, old, value, ttl)
+}
+
 func (r *recorder) Ping(ctx context.Context) error {
 	if err := r.note("Ping"); err != nil {
 		return err

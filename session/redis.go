@@ -39,7 +39,9 @@ type RedisOptions struct {
 // from replicas (ReadOnly, RouteByLatency, RouteRandomly): what was revoked would
 // live on there. It also warns of a connection to another host without TLS, and the
 // first session that is read looks whether Redis evicts keys: an evicted session is a
-// user signed out, an evicted claim can be made again (maxmemory-policy noeviction).
+// user signed out, an evicted claim can be made again, and [Manager.RevokeUser] and
+// [Manager.List] miss the sessions of a user whose index was evicted: set
+// maxmemory-policy to noeviction.
 //
 // Reads that come while others are under way go together in one pipeline. After two
 // operations in a row that a server did not answer, all others fail at once until it
@@ -86,7 +88,8 @@ func within[T any](ctx context.Context, s *redisStore, op func(context.Context) 
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	if s.settings.honoursCtx {
-		return op(ctx)
+		value, err := op(ctx)
+		return value, s.discreet(err)
 	}
 	type answer struct {
 		value T
@@ -101,7 +104,7 @@ func within[T any](ctx context.Context, s *redisStore, op func(context.Context) 
 	}()
 	select {
 	case a := <-answers:
-		return a.value, a.err
+		return a.value, s.discreet(a.err)
 	case <-ctx.Done():
 		var none T
 		return none, ctx.Err()
@@ -223,10 +226,7 @@ func (s *redisStore) Claim(ctx context.Context, space, name string, value []byte
 	if ttl < time.Millisecond {
 		return nil, errExpiry
 	}
-	key := s.prefix + space + ":n:" + name
-	mine := make([]byte, claimMark, claimMark+len(value))
-	rand.Read(mine)
-	mine = append(mine, value...)
+	key, mine := s.claim(space, name), claimOf(value)
 	return ask(ctx, s, key, func(ctx context.Context) ([]byte, error) {
 		for ctx.Err() == nil {
 			err := s.client.SetArgs(ctx, key, mine, redis.SetArgs{Mode: "NX", TTL: ttl}).Err()
@@ -248,7 +248,29 @@ func (s *redisStore) Claim(ctx context.Context, space, name string, value []byte
 	})
 }
 
+func (s *redisStore) Swap(ctx context.Context, space, name string, old, value []byte, ttl time.Duration) (bool, error) {
+	var claim []byte
+	if value != nil {
+		if ttl < time.Millisecond {
+			return false, errExpiry
+		}
+		claim = claimOf(value)
+	}
+	matters := 0
+	if old != nil {
+		matters = 1
+	}
+	n, err := s.run(ctx, swapScript, []string{s.claim(space, name)}, matters, old, claim, ttl.Milliseconds())
+	return n == 1, err
+}
+
 const claimMark = 8
+
+func claimOf(value []byte) []byte {
+	mark := make([]byte, claimMark, claimMark+len(value))
+	rand.Read(mark)
+	return append(mark, value...)
+}
 
 func (s *redisStore) Ping(ctx context.Context) error {
 	_, err := within(ctx, s, func(ctx context.Context) (string, error) {
@@ -267,6 +289,7 @@ func (s *redisStore) run(ctx context.Context, script *redis.Script, keys []strin
 
 // records is the beginning of all record keys with the tag of k. The braces make
 // the tag what a cluster computes the slot from.
-func (s *redisStore) records(k Key) string { return s.prefix + k.Space + ":s:{" + k.Tag + "}:" }
-func (s *redisStore) record(k Key) string  { return s.records(k) + k.ID }
-func (s *redisStore) index(k Key) string   { return s.prefix + k.Space + ":u:{" + k.Tag + "}:" + k.ID }
+func (s *redisStore) records(k Key) string            { return s.prefix + k.Space + ":s:{" + k.Tag + "}:" }
+func (s *redisStore) record(k Key) string             { return s.records(k) + k.ID }
+func (s *redisStore) claim(space, name string) string { return s.prefix + space + ":n:" + name }
+func (s *redisStore) index(k Key) string              { return s.prefix + k.Space + ":u:{" + k.Tag + "}:" + k.ID }

@@ -19,21 +19,22 @@ type clientSettings struct {
 	readTimeout  time.Duration // 0: none
 	honoursCtx   bool
 	fromReplicas bool
-	plainTo      string // a host elsewhere that is spoken to without TLS
+	plainTo      string  // a host elsewhere that is spoken to without TLS
+	password     *string // a pointer, which fmt does not follow; nil: none
 }
 
 func settingsOf(client redis.UniversalClient) clientSettings {
 	switch c := client.(type) {
 	case *redis.Client:
 		o := c.Options()
-		s := clientSettings{known: true, readTimeout: o.ReadTimeout, honoursCtx: o.ContextTimeoutEnabled}
+		s := clientSettings{known: true, readTimeout: o.ReadTimeout, honoursCtx: o.ContextTimeoutEnabled, password: &o.Password}
 		if o.TLSConfig == nil && o.Network != "unix" {
 			s.plainTo = elsewhere(o.Addr)
 		}
 		return s
 	case *redis.ClusterClient:
 		o := c.Options()
-		s := clientSettings{known: true, readTimeout: o.ReadTimeout, honoursCtx: o.ContextTimeoutEnabled}
+		s := clientSettings{known: true, readTimeout: o.ReadTimeout, honoursCtx: o.ContextTimeoutEnabled, password: &o.Password}
 		s.fromReplicas = o.ReadOnly || o.RouteByLatency || o.RouteRandomly
 		if o.TLSConfig == nil {
 			s.plainTo = elsewhere(o.Addrs...)
@@ -42,6 +43,29 @@ func settingsOf(client redis.UniversalClient) clientSettings {
 	}
 	return clientSettings{}
 }
+
+// discreet returns err without the password of Redis. Servers repeat a command that they
+// do not know, with its arguments, and clients an answer that they cannot read.
+func (s *redisStore) discreet(err error) error {
+	if err == nil || err == redis.Nil || s.settings.password == nil {
+		return err
+	}
+	password := *s.settings.password
+	if password == "" || !strings.Contains(err.Error(), password) {
+		return err
+	}
+	return &discreetError{strings.ReplaceAll(err.Error(), password, "[redacted]"), &err}
+}
+
+// discreetError can be matched as its cause can, but does not hand it out.
+type discreetError struct {
+	text  string
+	cause *error // a pointer, which fmt does not follow: some errors are texts themselves
+}
+
+func (e *discreetError) Error() string        { return e.text }
+func (e *discreetError) Is(target error) bool { return errors.Is(*e.cause, target) }
+func (e *discreetError) As(target any) bool   { return errors.As(*e.cause, target) }
 
 // elsewhere returns the first host of addrs that is not this machine.
 func elsewhere(addrs ...string) string {
@@ -94,7 +118,7 @@ func (s *redisStore) inspect(ctx context.Context, log *slog.Logger) {
 	}
 	policy := fields["maxmemory_policy"]
 	if limit := fields["maxmemory"]; limit != "" && limit != "0" && policy != "" && policy != "noeviction" {
-		log.Warn("session: Redis evicts sessions when its memory is full, which signs users out, and marks of used logins, which can then be used again: set maxmemory-policy to noeviction",
+		log.Warn("session: Redis evicts sessions when its memory is full, which signs users out, lists of a user's sessions, which are then missed when all of them are to end, and marks of used logins, which can then be used again: set maxmemory-policy to noeviction",
 			"maxmemory-policy", policy)
 	}
 }

@@ -67,7 +67,8 @@ func (s *redisStore) node(ctx context.Context, key string) (*node, error) {
 // masterFor asks no server, once the client knows the cluster.
 func (s *redisStore) masterFor(ctx context.Context, cluster *redis.ClusterClient, key string) (*redis.Client, error) {
 	if s.knowsCluster.Load() {
-		return cluster.MasterForKey(ctx, key)
+		master, err := cluster.MasterForKey(ctx, key)
+		return master, s.discreet(err)
 	}
 	if !s.only.up() {
 		return nil, errDown

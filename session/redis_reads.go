@@ -170,7 +170,7 @@ func (rs *reads) fetch(ctx context.Context, keys []string) (results []found, err
 		results := make([]found, len(keys))
 		for i, get := range gets {
 			value, err := get.Bytes()
-			results[i] = found{value, true, err}
+			results[i] = found{value, true, rs.node.store.discreet(err)}
 		}
 		return results, nil
 	})

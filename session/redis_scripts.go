@@ -141,7 +141,8 @@ local function page()
 	for i = 1, #entries, 2 do
 		local key = ARGV[1] .. entries[i]
 		local stamp = redis.call('GETRANGE', key, 0, 5)
-		if #stamp == 6 and redis.call('PTTL', key) >= 0 then
+		-- A member without a name would be taken for the beginning of the next page.
+		if #stamp == 6 and entries[i] ~= '' and redis.call('PTTL', key) >= 0 then
 			rows[#rows + 1] = visit(key, entries[i], tonumber(entries[i + 1]), stamp)
 		else
 			redis.call('DEL', key) -- one without expiry, or of another form, if any
@@ -199,4 +200,20 @@ if redis.call('ZCARD', KEYS[1]) > kept then
 	answer[1] = 1
 end
 return answer
+`)
+
+// swapScript. KEYS: claim. ARGV: 1 if the held value matters, that value, new claim or
+// nothing, its life in milliseconds. Who claimed stands in front of the value, see
+// redisStore.Claim: a claim that is the new one already was written by an earlier attempt.
+var swapScript = redis.NewScript(`
+local held = redis.call('GET', KEYS[1])
+if ARGV[1] == '1' and held ~= ARGV[3] and (not held or string.sub(held, 9) ~= ARGV[2]) then
+	return 0
+end
+if ARGV[3] == '' then
+	redis.call('DEL', KEYS[1])
+else
+	redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
+end
+return 1
 `)

@@ -72,14 +72,23 @@ func TestParseRedisURLRefuses(t *testing.T) {
 	}
 }
 
+// FuzzParseRedisURL: what is read can be dialled, and no error shows a password, wherever
+// in the address it has landed.
 func FuzzParseRedisURL(f *testing.F) {
-	for _, in := range []string{"redis://u:p@a:1,b:2/1?addr=c:3", "rediss+sentinel://[::1]/m/2", "redis://"} {
+	for _, in := range []string{
+		"redis://u:{password}@a:1,b:2/1?addr=c:3", "rediss+sentinel://:{password}@[::1]/m/2", "redis://", "redis://u:{password}#x@a:1",
+		"redis://{password}", "redis://u:{password}%zz@a", "redis://a:{password}", "{password}://a", "redis://a/{password}", "redis://a?{password}=1",
+		"redis+sentinel://a/m?password={password}", "unix://u:{password}@/x",
+	} {
 		f.Add(in)
 	}
 	f.Fuzz(func(t *testing.T, in string) {
-		o, err := session.ParseRedisURL(in)
+		o, err := session.ParseRedisURL(strings.ReplaceAll(in, "{password}", "s3cret"))
 		if err == nil && len(o.Addrs) == 0 {
 			t.Errorf("%q: no address", in)
+		}
+		if err != nil && strings.Contains(err.Error(), "s3cret") && strings.Contains(in, ":{password}@") {
+			t.Errorf("%q: %v", in, err)
 		}
 	})
 }

@@ -138,7 +138,7 @@ func (s *stream) run(client *redis.Client) {
 			s.watch.streams.Delete(s.node)
 			return
 		case isRefusal(err):
-			s.watch.refuse(err)
+			s.watch.refuse(s.node.store.discreet(err))
 			pause = veryLong
 		case time.Since(began) > time.Second:
 			pause = shortPause

@@ -42,18 +42,27 @@ func (m *Manager) RevokeUser(ctx context.Context, userID string, keep *Session) 
 // else the store has under the user, which is the index of the sessions, and returns
 // how many sessions there were. Block the account first, or the user can sign in again.
 //
-// What remains are names given to [Manager.Claim], until they expire; those of package
-// middleware are hashes that tell nothing about the user.
+// What remains are other names given to [Manager.Claim], until they expire; those of
+// package middleware are hashes that tell nothing about the user.
 func (m *Manager) Purge(ctx context.Context, userID string) (int, error) {
-	return m.RevokeUser(ctx, userID, nil) // an index without sessions is none
+	n, err := m.RevokeUser(ctx, userID, nil) // an index without sessions is none
+	if err != nil {
+		return n, err
+	}
+	_, err = m.Swap(ctx, m.UserClaim(userID), nil, nil, 0)
+	return n, err
 }
 
 // MarkUser marks all sessions of a user, whose account has changed: their next
 // requests, on every instance, find the session [Session.Marked]. Who then reads the
 // account again clears the mark with [Manager.Update]; values that are put leave it.
-// It returns how many sessions were marked, costs one step for each 500, and a
-// session that begins later is not marked.
+// It returns how many sessions were marked, and a session that begins later is not
+// marked. It costs one step to remove what was claimed under [Manager.UserClaim], and
+// one for each 500 sessions.
 func (m *Manager) MarkUser(ctx context.Context, userID string) (int, error) {
+	if _, err := m.Swap(ctx, m.UserClaim(userID), nil, nil, 0); err != nil {
+		return 0, err
+	}
 	user := userKey(m.cfg.Name, userID)
 	ids, err := m.store.Mark(context.WithoutCancel(ctx), user)
 	m.allChanged(user, ids...)
@@ -75,4 +84,12 @@ func (m *Manager) changed(user Key, ids ...string) {
 func (m *Manager) allChanged(user Key, ids ...string) {
 	m.changed(user, ids...)
 	m.near.dropTag(user.Tag)
+}
+
+// UserClaim returns a name for [Manager.Claim] that belongs to the user: for what is known
+// of the user's account, and no longer true when [Manager.MarkUser] or [Manager.Purge] is
+// called. They remove it.
+func (m *Manager) UserClaim(userID string) string {
+	user := userKey(m.cfg.Name, userID)
+	return "user:" + user.Tag + base64.RawURLEncoding.EncodeToString([]byte(user.ID))
 }

@@ -144,6 +144,11 @@ type Store interface {
 	// ours. Of several at once, one is ours.
 	Claim(ctx context.Context, space, name string, value []byte, ttl time.Duration) (held []byte, err error)
 
+	// Swap replaces what was claimed under name, if that is old, by value for ttl, and
+	// reports whether it did. Old nil stands for whatever is there, even nothing; value
+	// nil removes it.
+	Swap(ctx context.Context, space, name string, old, value []byte, ttl time.Duration) (swapped bool, err error)
+
 	// Ping asks whether the store answers.
 	Ping(ctx context.Context) error
 }

@@ -2,7 +2,6 @@ package session_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/idxauth/idxauth/internal/redistest"
 	"github.com/idxauth/idxauth/session"
@@ -14,17 +13,12 @@ func TestMemory(t *testing.T) {
 }
 
 func TestRedis(t *testing.T) {
-	server := redistest.Start(t)
-	var options *session.RedisOptions
-	if !server.Real() {
-		options = &session.RedisOptions{Timeout: 10 * time.Second} // the stand-in is slow
-	}
-	store := session.NewRedis(server.Client(), options)
+	store := session.NewRedis(openRedis(t).Client(), patientStore)
 	sessiontest.TestStore(t, func(*testing.T) session.Store { return store })
 }
 
 func TestRedisCluster(t *testing.T) {
 	t.Parallel()
-	store := session.NewRedis(redistest.StartCluster(t).Client(), &session.RedisOptions{Prefix: "pre:"})
+	store := session.NewRedis(openCluster(t, redistest.StartCluster(t)), &session.RedisOptions{Prefix: "pre:", Timeout: patientStore.Timeout})
 	sessiontest.TestStore(t, func(*testing.T) session.Store { return store })
 }
