@@ -41,7 +41,7 @@ func (a *Auth) lookAgain(r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), askWait)
 	defer cancel()
-	a.reread(ctx, s)
+	a.reread(ctx, s, true)
 }
 
 // askAgain returns user as LoginRadius has it now, or as it is if that cannot be said
@@ -65,8 +65,9 @@ func (a *Auth) askAgain(ctx context.Context, user *Identity) (*Identity, error) 
 }
 
 // mayAsk reports whether the account of s can be read out of turn, and was not a moment
-// ago: visitors, and sites that send them, can ask for it as often as they like.
+// ago: visitors, and sites that send them, can ask for it as often as they like, in as
+// many sessions as they have.
 func (a *Auth) mayAsk(s *session.Session) bool {
 	user, ok := s.Principal().(*Identity)
-	return ok && a.canReread(user) && a.rereadAsked.first(s.ID(), time.Now(), rereadPause)
+	return ok && a.canReread(user) && a.rereadAsked.first(s.UserID(), time.Now(), rereadPause)
 }

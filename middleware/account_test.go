@@ -179,7 +179,10 @@ func TestForgotPassword(t *testing.T) {
 }
 
 func TestHostedProfilePage(t *testing.T) {
-	a := newApp(t)
+	timed(t, testHostedProfilePage)
+}
+
+func testHostedProfilePage(t *testing.T, a *app) {
 	a.mux.Handle("/name", a.auth.Protect(func(w http.ResponseWriter, _ *http.Request, user *middleware.Identity) {
 		io.WriteString(w, "name "+user.FirstName)
 	}))
@@ -228,4 +231,18 @@ func TestWayBackOfABlockedUser(t *testing.T) {
 	a.hub.UpdateUser(idxtest.Ada.Email, func(u *idxtest.User) { u.Blocked = true })
 	b.open("/auth/profile/back?return_to=/dashboard/")
 	b.step(b.request("GET", "/dashboard/")).want(t, 302, "")
+}
+
+// A user with many sessions gets no more of the API than one with a single one.
+func TestManySessionsAskOutOfTurn(t *testing.T) {
+	timedPair(t, 50, func(t *testing.T, p *pair) {
+		n := p.calls(func() {
+			for _, b := range p.browsers {
+				p.onBoth(0, b, "/auth/profile/back")
+			}
+		})
+		if n > 1 {
+			t.Errorf("%d sessions of a user made %d calls at once, want 1", len(p.browsers), n)
+		}
+	})
 }

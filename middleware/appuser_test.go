@@ -81,10 +81,10 @@ func TestAppUserIsLoadedAgainAfterARefresh(t *testing.T) {
 
 // Hooks that have a session have the application's user too.
 func TestAppUserInHooks(t *testing.T) {
-	var seen []string
+	var seen notes[string]
 	note := func(ctx context.Context, hook string) {
 		c, err := middleware.AppUser[customer](ctx)
-		seen = append(seen, fmt.Sprint(hook, " ", c.Name, " ", err))
+		seen.add(fmt.Sprint(hook, " ", c.Name, " ", err))
 	}
 	timed(t, func(t *testing.T, a *app) {
 		b := a.browser()
@@ -101,8 +101,8 @@ func TestAppUserInHooks(t *testing.T) {
 		c.Hooks.OnRefresh = func(ctx context.Context, _, _ *middleware.Identity) { note(ctx, "refresh") }
 		c.Hooks.OnLogout = func(ctx context.Context, _ *middleware.Identity) { note(ctx, "logout") }
 	})
-	if want := []string{"refresh Augusta <nil>", "logout Augusta <nil>"}; !slices.Equal(seen, want) {
-		t.Errorf("hooks saw %q, want %q", seen, want)
+	if want := []string{"refresh Augusta <nil>", "logout Augusta <nil>"}; !slices.Equal(seen.all(), want) {
+		t.Errorf("hooks saw %q, want %q", seen.all(), want)
 	}
 }
 
@@ -158,7 +158,7 @@ func TestWithAppUser(t *testing.T) {
 
 // A change is told once, whoever finds it; readings that find none are not.
 func TestOnRefresh(t *testing.T) {
-	var changes []string
+	var changes notes[string]
 	timed(t, func(t *testing.T, a *app) {
 		a.mux.Handle("/refresh", a.auth.RequireLogin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			a.auth.Refresh(r.Context())
@@ -177,14 +177,14 @@ func TestOnRefresh(t *testing.T) {
 		b.open("/refresh").want(t, 200, "changes 2 <nil>")
 	}, func(c *middleware.Config) {
 		c.Hooks.OnRefresh = func(ctx context.Context, old, new *middleware.Identity) {
-			changes = append(changes, fmt.Sprint(old.Roles, new.Roles))
+			changes.add(fmt.Sprint(old.Roles, new.Roles))
 			n, _, _ := session.Get[int](ctx, "changes")
 			if err := session.Put(ctx, "changes", n+1); err != nil {
 				t.Error(err)
 			}
 		}
 	})
-	if want := []string{"[editor] [editor admin]", "[editor admin] []"}; !slices.Equal(changes, want) {
-		t.Errorf("changes: %q, want %q", changes, want)
+	if want := []string{"[editor] [editor admin]", "[editor admin] []"}; !slices.Equal(changes.all(), want) {
+		t.Errorf("changes: %q, want %q", changes.all(), want)
 	}
 }

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -25,16 +27,18 @@ const (
 
 // Auth protects handlers of one application. It is safe for concurrent use.
 type Auth struct {
-	site     site
-	provider Provider
-	accounts accountReader // nil if accounts can be read by their tokens only
-	webhooks webhookReader // nil: switched off
-	sessions *session.Manager
-	states   *stateSealer // a pointer, which fmt does not follow: it has a key
-	csrf     *http.CrossOriginProtection
+	site          site
+	provider      Provider
+	accounts      accountReader // nil if accounts can be read by their tokens only
+	webhooks      webhookReader // nil: switched off
+	sessions      *session.Manager
+	states        *stateSealer // a pointer, which fmt does not follow: it has a key
+	accountSealer *stateSealer // of readings of accounts, for other instances; nil without an API secret
+	csrf          *http.CrossOriginProtection
 
 	revalidate       time.Duration
 	staleFor         time.Duration
+	sharedFor        time.Duration // how long a reading is good for the user's other sessions
 	requireLiveToken bool
 	hasDevices       bool
 	clientIP         func(*http.Request) netip.Addr
@@ -45,9 +49,13 @@ type Auth struct {
 	csp       []string
 	log       *limitedLog
 
+	brake        *brake             // in front of the API
 	exchanges    *tries             // of tokens, by the state they came with
-	rereads      singleflight.Group // one reading of an account per session at a time
-	reading      *background.Group  // its goroutines, of which no request is the owner
+	exchanging   singleflight.Group // one exchange of a token at a time
+	rereads      singleflight.Group // one re-read for a session at a time
+	readings     singleflight.Group // one reading of an account at a time
+	turns        atomic.Uint64      // orders who came to rereads and readings, and what began there
+	reading      *background.Group  // their goroutines, of which no request is the owner
 	rereadTried  *recent
 	rereadFailed *recent
 	rereadAsked  *recent // out of turn: by a rule, or after a visit to the profile page
@@ -70,6 +78,9 @@ func New(cfg Config) (*Auth, error) {
 	errs = append(errs, err)
 	sessions, err := newSessions(&cfg, place)
 	errs = append(errs, err)
+	if math.IsNaN(cfg.APIRate) || math.IsInf(cfg.APIRate, 0) {
+		errs = append(errs, errors.New("middleware: APIRate: want calls a second, or a negative number for any"))
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
@@ -89,6 +100,7 @@ func New(cfg Config) (*Auth, error) {
 		appUser:          cfg.AppUser,
 		errorPage:        cfg.ErrorPage,
 		log:              newLimitedLog(cfg.Logger),
+		brake:            newBrake(cfg.APIRate),
 		exchanges:        newTries(),
 		rereadTried:      newRecent(),
 		rereadFailed:     newRecent(),
@@ -109,6 +121,12 @@ func New(cfg Config) (*Auth, error) {
 	hub := originOf(provider.URL(idx.ActionLogout, ""))
 	a.csp = []string{pagePolicy(hub)}
 	a.states = newStateSealer(place.realm(hub), string(cfg.IDX.APISecret), cfg.IDX.APIKey)
+	if cfg.IDX.APISecret != "" {
+		a.accountSealer = a.states
+	}
+	if a.sharedFor = a.revalidate; a.sharedFor < 0 { // only webhooks cause readings
+		a.sharedFor = defaultRevalidate
+	}
 	return a, nil
 }
 
@@ -141,6 +159,9 @@ func withDefaults(cfg Config) Config {
 	}
 	if cfg.StaleFor == 0 {
 		cfg.StaleFor = defaultStaleFor
+	}
+	if cfg.APIRate == 0 {
+		cfg.APIRate = defaultAPIRate
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()

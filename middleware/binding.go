@@ -60,7 +60,7 @@ func (b *binding) completed(now time.Time, hadSession bool) {
 	if hadSession || !b.inWindow(now) {
 		b.rounds, b.since = 0, now.Unix()
 	}
-	b.rounds = min(b.rounds+1, maxRounds)
+	b.rounds = min(b.rounds, maxRounds-1) + 1 // what a cookie says may be more than we ever count to
 }
 
 func (b *binding) goesRound(now time.Time) bool {

@@ -6,8 +6,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -191,6 +193,9 @@ func (a *Auth) signIn(w http.ResponseWriter, r *http.Request, cb *callback) erro
 		return refuse(StateReused, errors.New("too many tokens came with it"))
 	}
 	user, err := a.exchange(ctx, cb.token)
+	if reasonOf(err) == TooBusy {
+		a.exchanges.giveBack(cb.query.Get("state"))
+	}
 	if err != nil {
 		return err
 	}
@@ -245,8 +250,60 @@ func (a *Auth) signIn(w http.ResponseWriter, r *http.Request, cb *callback) erro
 
 // exchange returns the user to whom token was issued, if the account may sign in.
 func (a *Auth) exchange(ctx context.Context, token idx.Token) (*Identity, error) {
-	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
-	defer cancel()
+	calls := 2
+	if a.accounts != nil {
+		calls = 1
+	}
+	done, err := a.brake.login(ctx, calls)
+	if err != nil {
+		return nil, err
+	}
+	x, err := a.exchangeOnce(ctx, token, done)
+	if err != nil {
+		return nil, providerRefusal(err)
+	}
+	if err := mayEnter(x.profile); err != nil {
+		return nil, err
+	}
+	return newIdentity(x.profile, &private{token: &token, checked: x.started, tokenExpires: x.expires}), nil
+}
+
+// exchanged is what LoginRadius said about a token.
+type exchanged struct {
+	started time.Time
+	profile *idx.Profile
+	expires time.Time // zero: unknown
+}
+
+// exchangeOnce asks once for all callbacks that bring in the same token at the same time:
+// tabs that were restored, or a link that was clicked twice. It calls done when that has
+// ended, which it does after a visitor who has left: his place in the brake is taken
+// until then, or whoever keeps leaving would have any number of calls under way.
+func (a *Auth) exchangeOnce(ctx context.Context, token idx.Token, done func()) (exchanged, error) {
+	result := a.exchanging.DoChan(string(token), func() (v any, err error) {
+		err = errors.New("exchange of the token did not end")              // stands after a panic
+		if !a.reading.Do(ctx, exchangeTimeout, func(ctx context.Context) { // not one visitor's to cancel
+			v, err = a.askForToken(ctx, token)
+		}) {
+			err = errors.New("too many tokens are being exchanged, or Auth is closed")
+		}
+		return v, err
+	})
+	select {
+	case <-ctx.Done():
+		go func() {
+			<-result
+			done()
+		}()
+		return exchanged{}, ctx.Err()
+	case r := <-result:
+		done()
+		x, _ := r.Val.(exchanged)
+		return x, r.Err
+	}
+}
+
+func (a *Auth) askForToken(ctx context.Context, token idx.Token) (exchanged, error) {
 	// When the token expires matters only without an API secret: until then the
 	// account can be read again, and an earlier refusal means that it was revoked.
 	expires := make(chan time.Time, 1)
@@ -259,19 +316,17 @@ func (a *Auth) exchange(ctx context.Context, token idx.Token) (*Identity, error)
 			expires <- t
 		}()
 	}
-	profile, err := a.provider.Profile(ctx, token)
-	if err != nil {
-		return nil, providerRefusal(err)
+	x := exchanged{started: time.Now()}
+	var err error
+	if x.profile, err = a.provider.Profile(ctx, token); err != nil {
+		a.brake.quietLogins.note(err)
+		return exchanged{}, err
 	}
-	if err := mayEnter(profile); err != nil {
-		return nil, err
-	}
-	private := &private{token: token, checked: time.Now()}
 	select {
-	case private.tokenExpires = <-expires:
+	case x.expires = <-expires:
 	case <-time.After(maxExpiryWait): // the login does not hang on it
 	}
-	return newIdentity(profile, private), nil
+	return x, nil
 }
 
 func mayEnter(p *idx.Profile) error {
@@ -289,6 +344,9 @@ func mayEnter(p *idx.Profile) error {
 func newIdentity(p *idx.Profile, private *private) *Identity {
 	user := &Identity{Profile: *p, private: private}
 	user.Raw = nil
+	// Others may have the same answer.
+	user.Emails, user.Roles = slices.Clone(p.Emails), slices.Clone(p.Roles)
+	user.PreviousUIDs, user.CustomFields = slices.Clone(p.PreviousUIDs), maps.Clone(p.CustomFields)
 	return user
 }
 
@@ -327,7 +385,11 @@ func (a *Auth) claimToken(ctx context.Context, cb *callback, user *Identity) (fi
 	if cb.state.fresh {
 		return time.Time{}, answeredInSilence()
 	}
-	return time.UnixMilli(int64(binary.BigEndian.Uint64(held[16:]))), nil
+	// The store's word only: whatever it says, a login is not younger than this request.
+	if seen := time.UnixMilli(int64(binary.BigEndian.Uint64(held[16:]))); seen.Before(now) {
+		return seen, nil
+	}
+	return now, nil
 }
 
 // answeredInSilence refuses a login that was to be fresh and is not.

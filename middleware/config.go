@@ -55,7 +55,8 @@ type Config struct {
 	// Provider replaces the client that is otherwise made from IDX, where
 	// somebody plugs in another hosted login. Of IDX, AppName is still needed then:
 	// it names the application's cookies and keys, so that two applications on one
-	// host or one store never meet.
+	// host or one store never meet. With APISecret the sessions of a user share their
+	// readings of the account; without it each reads by itself.
 	Provider Provider
 
 	// Store keeps the sessions: [session.NewRedis], or [session.NewMemory] in tests.
@@ -93,6 +94,16 @@ type Config struct {
 	// on a fresh copy: that request waits for the API, 10 seconds at most. If the API
 	// fails just then, it is the first failure: the last copy is good for StaleFor more.
 	StaleFor time.Duration
+
+	// APIRate is how many calls of the API this process makes in a second, on average,
+	// for logins and re-reads together; default 50, which is LoginRadius' limit for a
+	// whole tenant in production (5 while it is in development); negative: any number.
+	// Logins get three quarters of it at most. One that cannot make its call within 3
+	// seconds is answered with 503 and a Retry-After, and so is one that finds a
+	// thousand others waiting; re-reads come later, and the last copy of the account
+	// stays in use. With a secret a login costs one call, without two. Calls that are
+	// tried again, and those that end a token at a logout, are not counted.
+	APIRate float64
 
 	// RequireLiveToken sends visitors through the hosted page again when their
 	// access token has expired, which is silent while their session there lives.
@@ -145,7 +156,8 @@ type Config struct {
 
 	// Logger gets one line for each refusal and fault; if nil, slog.Default(). Of
 	// those at slog.LevelWarn and above it gets one a second of each reason; the next
-	// one says how many were suppressed. Hooks see them all.
+	// one says how many were suppressed. Hooks see them all. It is called while a
+	// visitor waits: the output of its handler must not block.
 	Logger *slog.Logger
 }
 
@@ -200,22 +212,23 @@ func newSite(cfg *Config) (site, error) {
 	}
 	var errs []error
 	if !isCleanPath(cfg.Path) || cfg.Path == "/" {
-		errs = append(errs, fmt.Errorf("middleware: Path %q: want a clean path such as /auth", cfg.Path))
+		errs = append(errs, errors.New("middleware: Path: want a clean path such as /auth"))
 	}
 	s.mount = s.base + cfg.Path
 	landing, ok := s.returnPath(cfg.Landing)
 	if !ok {
-		errs = append(errs, fmt.Errorf("middleware: Landing %q: want a path such as /, outside %s", cfg.Landing, cfg.Path))
+		errs = append(errs, errors.New("middleware: Landing: want a path such as /, outside Path"))
 	}
 	s.landing = landing
 	s.name = namespace(cfg)
 	return s, errors.Join(errs...)
 }
 
-// parseBaseURL refuses whatever could lead a browser, or a token, elsewhere.
+// parseBaseURL refuses whatever could lead a browser, or a token, elsewhere. Its errors do
+// not show raw: it may be a secret, or the address of Redis, in the wrong place.
 func parseBaseURL(raw string) (*url.URL, error) {
 	fail := func(why string) (*url.URL, error) {
-		return nil, fmt.Errorf("middleware: BaseURL %q: %s, such as https://www.example.com", raw, why)
+		return nil, fmt.Errorf("middleware: BaseURL: %s, such as https://www.example.com", why)
 	}
 	u, err := url.Parse(raw)
 	switch {

@@ -10,6 +10,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -135,6 +136,25 @@ func (l *logBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+// notes is what handlers and hooks, which run in goroutines of the server, write down for
+// the test.
+type notes[T any] struct {
+	mu    sync.Mutex
+	taken []T
+}
+
+func (n *notes[T]) add(one T) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.taken = append(n.taken, one)
+}
+
+func (n *notes[T]) all() []T {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.taken)
 }
 
 // browser opens pages as a person's browser does: it says so in its headers, keeps

@@ -20,14 +20,15 @@ type Identity struct {
 	// [RecentLogin] goes by it.
 	AuthTime time.Time
 
-	// A pointer, because fmt prints the fields of a struct but not what their
-	// pointers point to.
 	private *private
 }
 
 // private is what handlers get only if they ask.
 type private struct {
-	token        idx.Token
+	// Two pointers away from an Identity, as fmt follows one of them under a verb that is
+	// none for a pointer, such as %s, and asks no methods of what is unexported.
+	token *idx.Token // nil: none
+
 	tokenExpires time.Time // zero: unknown
 	checked      time.Time // when the last reading of the account began
 	failedAt     time.Time // when reading it again first failed since then; zero: it did not
@@ -36,10 +37,10 @@ type private struct {
 // AccessToken returns the user's access token, for calls to LoginRadius in the
 // user's name. It may have expired. Keep it out of logs and pages.
 func (u *Identity) AccessToken() idx.Token {
-	if u.private == nil {
+	if u.private == nil || u.private.token == nil {
 		return ""
 	}
-	return u.private.token
+	return *u.private.token
 }
 
 // HasRole reports whether the user has one of roles, by exact name.

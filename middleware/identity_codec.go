@@ -86,7 +86,7 @@ func encodeIdentity(u *Identity) string {
 		e.bytes(fieldCustomKey, key)
 		e.bytes(fieldCustomValue, u.CustomFields[key])
 	}
-	e.text(fieldToken, string(u.private.token))
+	e.text(fieldToken, string(u.AccessToken()))
 	return string(e)
 }
 
@@ -145,7 +145,7 @@ func decodeIdentity(uid, data string) (*Identity, error) {
 		case field == fieldNoOfLogins:
 			u.NoOfLogins = int(number(value))
 		case field == fieldToken:
-			u.private.token = idx.Token(value)
+			u.private.token = new(idx.Token(value))
 		}
 	}
 	if u.Emails == nil && u.Email != "" {

@@ -10,7 +10,7 @@ import (
 
 // fullIdentity has every field set that a session keeps.
 func fullIdentity() *Identity {
-	u := &Identity{Profile: idx.Profile{IsActive: true}, private: &private{token: "5f3c1c5e-0000-4000-8000-0123456789ab"}}
+	u := &Identity{Profile: idx.Profile{IsActive: true}, private: &private{token: new(idx.Token("5f3c1c5e-0000-4000-8000-0123456789ab"))}}
 	for i, text := range u.texts() {
 		*text = string(rune('a' + i))
 	}

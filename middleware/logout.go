@@ -20,7 +20,9 @@ const (
 // serveLogout ends the session on a POST from our own pages. A GET asks first, as
 // images, previews and other sites can make a browser send one.
 func (a *Auth) serveLogout(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, 1<<10)
+	// Of the body nothing is read. Nor is it wrapped: for one that is not its own, net/http
+	// would wait for up to 256 KiB of it before it answers, from whoever announced a
+	// gigabyte and sends nothing.
 	switch {
 	case r.Method == http.MethodPost:
 		if err := a.csrf.Check(r); err != nil {

@@ -16,12 +16,14 @@ type page struct {
 	Title, Detail string
 	Link, LinkTo  string // a way on
 	Form, PostTo  string // a button that posts
+	Again         bool   // the same address may do next time; it is not printed, as it can hold a token
 	Reason        Reason
 	RequestID     string
 }
 
-func problemPage(p Problem) page {
+func problemPage(r *http.Request, p Problem) page {
 	pg := page{Title: p.Title, Detail: p.Detail, Reason: p.Reason, RequestID: p.RequestID}
+	pg.Again = p.Status == http.StatusServiceUnavailable && p.LogoutPath == "" && (r.Method == http.MethodGet || r.Method == http.MethodHead)
 	if p.LoginPath != "" {
 		pg.Link, pg.LinkTo = "Sign in", p.LoginPath
 	}

@@ -48,6 +48,7 @@ const (
 	WebhookTooLarge   Reason = "webhook_too_large"      // attempts
 	WebhookTooOld     Reason = "webhook_too_old"        // attempts, if the clock is right
 	ProviderDown      Reason = "provider_unavailable"   // wait, or look at LoginRadius' status page
+	TooBusy           Reason = "too_busy"               // more logins at once than [Config].APIRate lets through, or an attack
 	ProviderSettings  Reason = "provider_misconfigured" // AppName, APIKey or APISecret is wrong, or the plan lacks a feature
 	StoreDown         Reason = "store_unavailable"      // look at Redis
 	HookFailed        Reason = "hook_failed"            // a hook or a Check of the application returned an error
@@ -98,6 +99,7 @@ var wordings = map[Reason]wording{
 	WebhookTooLarge:   {413, "Too large", "This is not a webhook.", 0},
 	WebhookTooOld:     {400, "Too old", "The event is too long ago, or lies in the future.", 0},
 	ProviderDown:      {503, "Sign-in is unavailable", "The sign-in service does not answer. Please try again in a moment.", 5 * time.Second},
+	TooBusy:           {503, "Please try again in a moment", "Too many people are signing in just now.", 2 * time.Second},
 	ProviderSettings:  {500, "Sign-in is not set up correctly", "Please tell the operator of this site.", 0},
 	StoreDown:         {503, "Please try again in a moment", "It cannot be checked right now who is signed in.", 2 * time.Second},
 	HookFailed:        {500, "Something went wrong", "Please try again later.", 0},
@@ -131,10 +133,6 @@ func refuse(reason Reason, err error) error { return &refusal{reason: reason, er
 // providerRefusal turns an error of the provider into one of the three classes of
 // trouble: start a login, deny, or admit that the answer is not known.
 func providerRefusal(err error) error {
-	var delay time.Duration
-	if api, ok := errors.AsType[*idx.APIError](err); ok {
-		delay = api.RetryAfter
-	}
 	switch {
 	case errors.Is(err, idx.ErrTokenInvalid):
 		return refuse(TokenInvalid, err)
@@ -143,9 +141,13 @@ func providerRefusal(err error) error {
 	case errors.Is(err, idx.ErrConfig):
 		return refuse(ProviderSettings, err)
 	default:
-		return &refusal{reason: ProviderDown, err: err, retry: delay}
+		return &refusal{reason: ProviderDown, err: err, retry: retryAfter(err)}
 	}
 }
+
+// retryAfter is [idx.RetryAfter] as far as it is obeyed: the API is tried again after a
+// minute.
+func retryAfter(err error) time.Duration { return min(idx.RetryAfter(err), time.Minute) }
 
 // reasonOf returns the reason in err; errors of the store carry none of their own.
 func reasonOf(err error) Reason {
@@ -219,7 +221,7 @@ func (a *Auth) answerProblem(w http.ResponseWriter, r *http.Request, p Problem) 
 			page.WriteHeader(p.Status)
 		}
 	default:
-		a.servePage(w, r, p.Status, problemPage(p))
+		a.servePage(w, r, p.Status, problemPage(r, p))
 	}
 }
 

@@ -39,3 +39,12 @@ func (t *recent) first(name string, now time.Time, period time.Duration) bool {
 		}
 	}
 }
+
+// forget makes name one that was not tried.
+func (t *recent) forget(name string) {
+	sum := maphash.String(t.seed, name)
+	place := &t.places[sum%uint64(len(t.places))]
+	if old := place.Load(); old>>32 == sum>>32 {
+		place.CompareAndSwap(old, 0)
+	}
+}

@@ -3,6 +3,7 @@ package middleware
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 
 	"github.com/idxauth/idxauth/session"
@@ -104,6 +105,10 @@ func (a *Auth) identify(r *http.Request, usable func(context.Context, *session.S
 func (a *Auth) turnAway(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case isStranger(err) && isNavigation(r):
+		// Everyday, like the refusals of strangers; but where logins go round, or a cookie
+		// was planted beside ours, the error says which it is.
+		a.log.limited(r.Context(), slog.LevelDebug, "idxauth: login starts", reasonOf(err),
+			slog.String("path", r.URL.Path), slog.Any("error", err))
 		a.startLogin(w, r, login{path: a.site.requestedPath(r)})
 	case reasonOf(err) == LoginTooOld && isNavigation(r):
 		a.startOver(w, r, login{path: a.site.requestedPath(r), fresh: true})

@@ -69,7 +69,11 @@ func (s *site) isOwnRoute(p string) bool {
 	if !ok {
 		return false
 	}
-	route, _, _ = strings.Cut(route, "/")
+	// What is decoded once more may end its path where it did not before, and some
+	// servers take parameters off a segment.
+	if i := strings.IndexAny(route, "/?#;"); i >= 0 {
+		route = route[:i]
+	}
 	switch route {
 	case routeLogin, routeRegister, routeForgotPassword, routeCallback, routeLogout:
 		return true

@@ -113,39 +113,65 @@ func TestReturnPathBelowBase(t *testing.T) {
 
 // FuzzReturnPath states what must hold of every accepted path, in the terms of a
 // browser (WHATWG URL: tabs and line breaks are dropped, backslashes are slashes).
+// Module internal/urls asks real ones.
 func FuzzReturnPath(f *testing.F) {
 	for _, tt := range returnPaths {
 		f.Add(tt.in)
 	}
-	s := testSite("")
+	for _, list := range []string{"kept", "refused"} {
+		for _, in := range readList(f, list) {
+			f.Add(in)
+		}
+	}
+	sites := []*site{testSite(""), testSite("/shop")}
 	f.Fuzz(func(t *testing.T, in string) {
-		got, ok := s.returnPath(in)
-		if !ok {
-			if got != "" {
-				t.Fatalf("refused %q but returned %q", in, got)
-			}
-			return
-		}
-		if got != in {
-			t.Fatalf("changed %q to %q", in, got)
-		}
-		browser := strings.NewReplacer("\t", "", "\n", "", "\r", "", `\`, "/").Replace(got)
-		if !strings.HasPrefix(browser, "/") || strings.HasPrefix(browser, "//") {
-			t.Fatalf("%q leads to another host", in)
-		}
-		address := s.url(got)
-		if strings.ContainsFunc(address, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-			t.Fatalf("address %q of %q is not printable ASCII", address, in)
-		}
-		u, err := url.Parse(address)
-		if err != nil || u.Scheme != "https" || u.Host != "app.example" || u.User != nil {
-			t.Fatalf("address %q of %q leads off the origin (%v)", address, in, err)
-		}
-		for decoded, i := u.Path, 0; i < 3; i++ {
-			if clean := path.Clean(decoded); strings.EqualFold(clean, "/auth/logout") || strings.EqualFold(clean, "/auth/login") {
-				t.Fatalf("%q leads to %q", in, clean)
-			}
-			decoded, _ = url.PathUnescape(decoded)
+		for _, s := range sites {
+			checkReturnPath(t, s, in)
 		}
 	})
+}
+
+func checkReturnPath(t *testing.T, s *site, in string) {
+	got, ok := s.returnPath(in)
+	if !ok {
+		if got != "" {
+			t.Fatalf("refused %q but returned %q", in, got)
+		}
+		return
+	}
+	if got != in && got != s.base+in || !strings.HasPrefix(got, s.base) {
+		t.Fatalf("changed %q to %q", in, got)
+	}
+	if again, ok := s.returnPath(got); !ok || again != got {
+		t.Fatalf("%q became %q, which becomes %q", in, got, again)
+	}
+	for _, p := range []string{in, got, strings.TrimPrefix(got, s.base)} {
+		browser := strings.NewReplacer("\t", "", "\n", "", "\r", "", `\`, "/").Replace(p)
+		if strings.HasPrefix(browser, "//") || p != "" && strings.IndexByte("/?#", p[0]) < 0 {
+			t.Fatalf("%q leads to another host, as %q", in, p)
+		}
+	}
+	address := s.url(got)
+	if strings.ContainsFunc(address, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		t.Fatalf("address %q of %q is not printable ASCII", address, in)
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "https" || u.Host != "app.example" || u.User != nil {
+		t.Fatalf("address %q of %q leads off the origin (%v)", address, in, err)
+	}
+	for decoded, i := u.Path, 0; i < 4; i++ {
+		clean := path.Clean(decoded)
+		for _, route := range []string{"login", "logout", "callback", "register", "forgot-password"} {
+			if strings.EqualFold(clean, s.mount+"/"+route) {
+				t.Fatalf("%q leads to %q", in, clean)
+			}
+		}
+		if strings.HasPrefix(decoded, "//") || strings.Contains(decoded, `\`) || strings.Contains("/"+decoded+"/", "/../") {
+			t.Fatalf("%q decodes to %q", in, decoded)
+		}
+		var err error
+		if decoded, err = url.PathUnescape(decoded); err != nil {
+			break // and browsers and routers decode no further either
+		}
+	}
 }

@@ -7,15 +7,14 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/idxauth/idxauth/idx"
 	"github.com/idxauth/idxauth/session"
 )
 
 const (
 	rereadTimeout = 10 * time.Second
-	rereadLease   = 30 * time.Second // longer than the timeout: one process reads at a time
-	rereadPause   = 5 * time.Second  // after a failure that nobody could get round
-	maxReading    = 1024             // accounts at a time: LoginRadius answers 50 calls a second
+	rereadEvery   = 30 * time.Second // at most, in the background, for one session in one process, while it fails
+	rereadPause   = 3 * time.Second  // after a failure that nobody could get round
+	maxReading    = 1024             // accounts and tokens at a time: LoginRadius answers 50 calls a second
 )
 
 // errOverdue is, until the account has been read again, the error of a session whose
@@ -72,7 +71,7 @@ func (a *Auth) current(ctx context.Context, s *session.Session) (*session.Sessio
 	if a.rereadFailed.seen(s.ID(), time.Now(), rereadPause) {
 		return nil, refuse(ProviderDown, errors.New("the account could not be read a moment ago"))
 	}
-	fresh, err := a.reread(ctx, s)
+	fresh, err := a.reread(ctx, s, false)
 	if err == nil || isStranger(err) || ctx.Err() != nil {
 		return fresh, err
 	}
@@ -122,7 +121,7 @@ func (a *Auth) Refresh(ctx context.Context) (*Identity, error) {
 	// the context that gets the new copy.
 	ctx, cancel := context.WithTimeout(ctx, rereadTimeout)
 	defer cancel()
-	s, err := a.rereadOnce(ctx, s)
+	s, err := a.rereadOnce(ctx, s, true)
 	if err != nil {
 		return nil, err
 	}
@@ -130,56 +129,98 @@ func (a *Auth) Refresh(ctx context.Context) (*Identity, error) {
 	return user, nil
 }
 
-// rereadLater renews the copy while requests go on with the old one. Whatever comes
-// of it, it is tried again only after the lease: in this process by memory, in others
-// by a mark in the store.
+// rereadLater renews the copy while requests go on with the old one. If that fails, it is
+// not tried again at once; but if LoginRadius was not asked it is, or those who were not
+// its first callers after an outage would go on with copies from before.
 func (a *Auth) rereadLater(ctx context.Context, s *session.Session) {
-	if !a.rereadTried.first(s.ID(), time.Now(), rereadLease) {
+	user, ok := s.Principal().(*Identity)
+	if ok && !user.private.failedAt.IsZero() && a.brake.quietRereads.check() != nil {
+		return // all is known that there is to know
+	}
+	pause := rereadEvery
+	if a.revalidate > 0 {
+		pause = min(pause, a.revalidate)
+	}
+	if !a.rereadTried.first(s.ID(), time.Now(), pause) {
 		return
 	}
-	a.work.Go(ctx, rereadTimeout, func(ctx context.Context) {
-		held, err := a.sessions.Claim(ctx, "reread:"+s.ID(), []byte{1}, rereadLease)
-		if err != nil || held != nil {
-			return
+	began := a.work.Go(ctx, rereadTimeout, func(ctx context.Context) {
+		_, err := a.reread(ctx, s, false)
+		if err == nil || wasNotAsked(err) { // a neighbour's reading can be due soon
+			a.rereadTried.forget(s.ID())
 		}
-		if _, err := a.reread(ctx, s); err != nil && !isStranger(err) && !errors.Is(err, context.Canceled) {
+		if err != nil && !isStranger(err) && !errors.Is(err, context.Canceled) {
 			a.log.limited(ctx, slog.LevelWarn, "idxauth: account not read again; its last copy stays in use", reasonOf(err), slog.Any("error", err))
 		}
 	})
+	if !began { // too many others: the next request tries
+		a.rereadTried.forget(s.ID())
+	}
 }
 
 // reread reads the account of s, once for all that ask at the same time, and brings
 // the session up to date or ends it. With an error that leaves the copy as it was, it
-// returns the session in which that is noted.
-func (a *Auth) reread(ctx context.Context, s *session.Session) (*session.Session, error) {
+// returns the session in which that is noted. If now is set, what others have read lately
+// does not do.
+func (a *Auth) reread(ctx context.Context, s *session.Session, now bool) (*session.Session, error) {
 	name := s.ID()
 	if s.Marked() {
 		name += " marked" // a reading that began before the mark does not do
 	}
-	result := a.rereads.DoChan(name, func() (fresh any, err error) {
-		err = refuse(ProviderDown, errors.New("reading of the account did not end")) // stands after a panic
-		// Not one caller's to cancel, and Close waits for it.
-		if !a.reading.Do(ctx, rereadTimeout, func(ctx context.Context) {
-			if fresh, err = a.rereadOnce(ctx, s); isProviderTrouble(err) && !errors.Is(ctx.Err(), context.Canceled) {
-				fresh, err = a.noteFailure(ctx, s, err)
+	if now {
+		name += " now"
+	}
+	type renewed struct {
+		session *session.Session
+		turn    uint64
+	}
+	came := a.turns.Add(1)
+	for {
+		isOurs := false
+		result := a.rereads.DoChan(name, func() (any, error) {
+			isOurs = true
+			turn := a.turns.Add(1)
+			fresh, err := a.rereadAndNote(ctx, s, now)
+			return renewed{fresh, turn}, err
+		})
+		select {
+		case <-ctx.Done():
+			return nil, refuse(ProviderDown, ctx.Err())
+		case r := <-result:
+			x, _ := r.Val.(renewed)
+			// One that was under way already may have begun between two marks.
+			if r.Err != nil || isOurs || !s.Marked() || x.turn > came {
+				return x.session, r.Err
 			}
-		}) {
-			err = refuse(ProviderDown, errors.New("too many accounts are being read, or Auth is closed"))
 		}
-		return fresh, err
-	})
-	select {
-	case <-ctx.Done():
-		return nil, refuse(ProviderDown, ctx.Err())
-	case r := <-result:
-		s, _ := r.Val.(*session.Session)
-		return s, r.Err
 	}
 }
 
-func isProviderTrouble(err error) bool {
-	reason := reasonOf(err)
-	return err != nil && (reason == ProviderDown || reason == ProviderSettings)
+// rereadAndNote is rereadOnce, with a failure noted in the session. It is not one caller's
+// to cancel, and Close waits for it.
+func (a *Auth) rereadAndNote(ctx context.Context, s *session.Session, now bool) (fresh *session.Session, err error) {
+	err = refuse(ProviderDown, errors.New("reading of the account did not end")) // stands after a panic
+	if !a.reading.Do(ctx, rereadTimeout, func(ctx context.Context) {
+		if fresh, err = a.rereadOnce(ctx, s, now); a.isOutage(s, err) && !errors.Is(ctx.Err(), context.Canceled) {
+			fresh, err = a.noteFailure(ctx, s, err)
+		}
+	}) {
+		err = refuse(ProviderDown, errors.New("too many accounts are being read, or Auth is closed"))
+	}
+	return fresh, err
+}
+
+// isOutage reports whether err is to count for StaleFor. That our own rate is used up
+// does for a copy that could not be used any longer; others have time until the next try.
+func (a *Auth) isOutage(s *session.Session, err error) bool {
+	switch reasonOf(err) {
+	case ProviderDown, ProviderSettings:
+		return err != nil
+	case TooBusy:
+		user, ok := s.Principal().(*Identity)
+		return ok && !a.bridges(user)
+	}
+	return false
 }
 
 // noteFailure notes in s that its copy has begun to outlive its time because of
@@ -201,47 +242,31 @@ func (a *Auth) noteFailure(ctx context.Context, s *session.Session, trouble erro
 	return s, trouble
 }
 
-func (a *Auth) rereadOnce(ctx context.Context, s *session.Session) (*session.Session, error) {
+func (a *Auth) rereadOnce(ctx context.Context, s *session.Session, now bool) (*session.Session, error) {
 	user, ok := s.Principal().(*Identity)
 	if !ok {
 		return nil, session.ErrNotFound
 	}
-	started := time.Now()
-	profile, err := a.readAccount(ctx, user)
-	if err == nil && profile.UID != user.UID {
-		err = refuse(AccountDenied, errors.New("the account has another user id than the session"))
+	var r reading
+	var err error
+	if now {
+		r, err = a.readNow(ctx, user)
+	} else {
+		r, err = a.readAccount(ctx, user, s.Marked())
 	}
-	if err == nil {
-		err = mayEnter(profile)
-	}
-	switch reason := reasonOf(err); {
-	case err == nil:
-		return a.renew(ctx, s, profile, started)
-	case reason == TokenInvalid && a.accounts == nil && a.tokenHasExpired(user):
+	switch {
+	case err != nil:
+		return nil, err
+	case r.verdict == "":
+		return a.renew(ctx, s, user.private.checked, r)
+	case r.verdict == TokenInvalid && a.accounts == nil && a.tokenHasExpired(user):
 		return a.markExpired(ctx, s)
-	case reason == AccountDenied, reason == TokenInvalid:
-		a.log.InfoContext(ctx, "idxauth: session ended by LoginRadius", "reason", reason, "session", s.ID(), "error", err)
-		if err := a.sessions.End(ctx, s); err != nil {
-			return nil, err
-		}
-		return nil, fmt.Errorf("%w: %w", session.ErrNotFound, err)
-	default:
+	}
+	a.log.InfoContext(ctx, "idxauth: session ended by LoginRadius", "reason", r.verdict, "session", s.ID(), "error", r.cause)
+	if err := a.sessions.End(ctx, s); err != nil {
 		return nil, err
 	}
-}
-
-func (a *Auth) readAccount(ctx context.Context, user *Identity) (*idx.Profile, error) {
-	var profile *idx.Profile
-	var err error
-	if a.accounts != nil {
-		profile, err = a.accounts.Account(ctx, user.UID)
-	} else {
-		profile, err = a.provider.Profile(ctx, user.AccessToken())
-	}
-	if err != nil {
-		return nil, providerRefusal(err)
-	}
-	return profile, nil
+	return nil, fmt.Errorf("%w: %w", session.ErrNotFound, r.cause)
 }
 
 // tokenHasExpired tells a token that ran out from one that was revoked before its
@@ -253,17 +278,19 @@ func (a *Auth) tokenHasExpired(user *Identity) bool {
 
 // renew writes the new copy into the session, and tells the application if it differs. Of
 // readings that overlap, the one that started last counts: a webhook may have come between.
-func (a *Auth) renew(ctx context.Context, s *session.Session, profile *idx.Profile, started time.Time) (*session.Session, error) {
+// known is the date of the copy that was to be renewed: a clock that is behind the one it
+// is from keeps nothing from being renewed.
+func (a *Auth) renew(ctx context.Context, s *session.Session, known time.Time, r reading) (*session.Session, error) {
 	var before *Identity // what was replaced, which another process may have written
 	s, err := a.change(ctx, s, func(old *Identity) *Identity {
-		if old.private.checked.After(started) {
+		if old.private.checked.After(r.started) && !old.private.checked.Equal(known) {
 			before = nil
 			return old
 		}
 		before = old
 		private := *old.private
-		private.checked, private.failedAt = started, time.Time{}
-		user := newIdentity(profile, &private)
+		private.checked, private.failedAt = r.started, time.Time{}
+		user := newIdentity(r.profile, &private)
 		user.AuthTime = old.AuthTime
 		return user
 	})

@@ -61,6 +61,30 @@ func TestBlockedUserIsOutWithinRevalidate(t *testing.T) {
 	}
 }
 
+// A reading of a neighbour's that is nearly as old as Revalidate allows prolongs nothing.
+func TestBlockedUserIsOutInTimeBesideANeighbour(t *testing.T) {
+	timedPair(t, 1, func(t *testing.T, p *pair) {
+		later(4 * time.Minute)
+		late := p.browser()
+		late.signIn("/dashboard/", idxtest.Grace) // due at 9:00
+		later(time.Minute + time.Second)
+		p.onBoth(0, p.browsers[0], "/dashboard/").want(t, 200, "user") // reads the account at 5:01
+		later(time.Second)
+		p.hub.UpdateUser(idxtest.Grace.Email, func(u *idxtest.User) { u.Blocked = true })
+		blocked := time.Now()
+		later(4*time.Minute + 57*time.Second)
+		for range 60 {
+			if late.comeBack("/dashboard/").StatusCode != http.StatusOK {
+				break
+			}
+			later(time.Second)
+		}
+		if took := time.Since(blocked); took > 5*time.Minute+2*time.Second {
+			t.Errorf("a blocked user was out after %v", took)
+		}
+	})
+}
+
 // Through the management API with a secret, by the profile of the token without.
 func TestRolesAreRenewed(t *testing.T) {
 	for name, change := range map[string]func(*middleware.Config){

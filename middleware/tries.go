@@ -33,3 +33,15 @@ func (t *tries) another(name string, limit uint8) bool {
 		}
 	}
 }
+
+// giveBack takes one try of name back.
+func (t *tries) giveBack(name string) {
+	sum := maphash.String(t.seed, name)
+	place := &t.places[sum%uint64(len(t.places))]
+	for {
+		old := place.Load()
+		if old>>8 != sum>>8 || uint8(old) == 0 || place.CompareAndSwap(old, old-1) {
+			return
+		}
+	}
+}

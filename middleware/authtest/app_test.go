@@ -24,7 +24,7 @@ func routes(auth *middleware.Auth) http.Handler {
 		fmt.Fprintf(w, "Hello, %s", middleware.User(r.Context()).FirstName)
 	})))
 	mux.Handle("/delete", auth.Require(middleware.HasRole("admin"), middleware.EmailVerified(),
-		middleware.RecentLogin(time.Minute))(http.NotFoundHandler()))
+		middleware.RecentLogin(time.Hour))(http.NotFoundHandler()))
 	mux.HandleFunc("/{$}", func(http.ResponseWriter, *http.Request) { panic("the landing page is not part of a login") })
 	return mux
 }
