@@ -106,6 +106,7 @@ func saveNote(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := session.Put(r.Context(), "note", r.PostFormValue("note")); err != nil {
+		w.Header().Set("Retry-After", "2")
 		http.Error(w, "not saved, please try again", http.StatusServiceUnavailable)
 		return
 	}
@@ -145,6 +146,7 @@ func errorPage(w http.ResponseWriter, r *http.Request, p middleware.Problem) {
 		Title: p.Title, Detail: p.Detail, Code: string(p.Reason), RequestID: p.RequestID,
 		LoginPath: p.LoginPath, LogoutPath: p.LogoutPath,
 		Unconfirmed: p.Reason == middleware.EmailUnverified,
+		Again:       p.Status == http.StatusServiceUnavailable && p.LogoutPath == "" && r.Method == http.MethodGet,
 	})
 }
 

@@ -17,6 +17,7 @@ type page struct {
 	Code, RequestID       string // of a refusal
 	LoginPath, LogoutPath string // ways out of one
 	Unconfirmed           bool   // the user can do something about it: confirm the address
+	Again                 bool   // the same address may do next time
 	Note, Path            string // of the dashboard
 	Skipper               skipper
 	Devices               []middleware.Device
