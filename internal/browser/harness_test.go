@@ -20,7 +20,11 @@ import (
 	"github.com/idxauth/idxauth/idx/idxtest"
 )
 
-const patience = 60 * time.Second // for one test; a page takes far less
+// Either keeps a test from hanging; a page takes far less.
+const (
+	patience  = 5 * time.Minute // for one test
+	startTime = time.Minute     // for Chromium
+)
 
 // example is the built binary, once for all tests.
 var example string
@@ -119,7 +123,7 @@ func newBrowser(t *testing.T) context.Context {
 	}
 	t.Cleanup(func() { os.RemoveAll(profile) })
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(profile),
+		chromedp.ExecPath(path), chromedp.WSURLReadTimeout(startTime), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(profile),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)

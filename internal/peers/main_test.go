@@ -27,7 +27,7 @@ func TestBenchmark(t *testing.T) {
 	if err != nil || os.Getenv("IDXAUTH_NO_REDIS") == "1" { // as in package redistest
 		t.Skip("redis-server is not installed: whether the benchmark still runs was not tested")
 	}
-	p := plan{connections: []int{1, 16}, sessions: 20, rounds: 1, time: 50 * time.Millisecond, warmUp: 20 * time.Millisecond}
+	p := plan{connections: []int{1, 16}, sessions: 20, rounds: 1, time: 500 * time.Millisecond, warmUp: 50 * time.Millisecond}
 	for _, c := range contenders() {
 		if c.open != nil {
 			p.only = append(p.only, c.name)
