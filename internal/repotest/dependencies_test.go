@@ -14,7 +14,9 @@ func TestDependencies(t *testing.T) {
 		"github.com/alexedwards/scs/v2": true,
 		"github.com/redis/go-redis/v9":  true,
 		"golang.org/x/crypto":           true,
+		"github.com/sony/gobreaker/v2":  true,
 		"golang.org/x/sync":             true,
+		"golang.org/x/time":             true,
 		// of go-redis
 		"github.com/cespare/xxhash/v2":  true,
 		"github.com/zeebo/xxh3":         true,
