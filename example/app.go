@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -105,7 +106,11 @@ func saveNote(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the note is too long or unreadable", http.StatusBadRequest)
 		return
 	}
-	if err := session.Put(r.Context(), "note", r.PostFormValue("note")); err != nil {
+	err := session.Put(r.Context(), "note", r.PostFormValue("note"))
+	switch {
+	case errors.Is(err, session.ErrRevoked): // signed out meanwhile: the dashboard leads to the login
+	case err != nil:
+		slog.ErrorContext(r.Context(), "example: note not saved", "error", err)
 		w.Header().Set("Retry-After", "2")
 		http.Error(w, "not saved, please try again", http.StatusServiceUnavailable)
 		return

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync"
@@ -210,6 +211,54 @@ func TestConfirmedAddressCountsAtOnce(t *testing.T) {
 	resp, body = v.open("GET", "/account/changed", "text/html")
 	if resp.Request.URL.String() != base+"/account" || !strings.Contains(body, "verified address") {
 		t.Errorf("came to %s, %s", resp.Request.URL, resp.Status)
+	}
+}
+
+// Somebody whose session is ended while he saves a note is signed out. Nothing is wrong
+// with the store, and to try again is of no use.
+func TestNoteOfASessionThatEndsMeanwhile(t *testing.T) {
+	base, hub := start(t)
+	v := newVisitor(t, base)
+	v.signIn(hub, "/dashboard", idxtest.Grace)
+	admin := newVisitor(t, base)
+	admin.signIn(hub, "/admin", idxtest.Ada)
+
+	form := url.Values{"note": {"buy milk"}}.Encode()
+	body, sent := io.Pipe()
+	req, err := http.NewRequest("POST", base+"/note", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.ContentLength = int64(len(form))
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "text/html")
+	// The server asks for the body when its handler begins to read it, and that is one for
+	// users who are signed in.
+	req.Header.Set("Expect", "100-continue")
+	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		Got100Continue: func() {
+			admin.post("/admin/end", "uid", idxtest.Grace.UID)
+			go func() {
+				io.WriteString(sent, form)
+				sent.Close()
+			}()
+		},
+	}))
+	client := &http.Client{
+		Jar:           v.client.Jar,
+		Transport:     &http.Transport{ExpectContinueTimeout: time.Minute},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := v.read(resp); resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != "/dashboard" {
+		t.Fatalf("POST /note: %d to %q: %s", resp.StatusCode, resp.Header.Get("Location"), text)
+	}
+	v.client = client
+	if resp, _ := v.open("GET", "/dashboard", "text/html"); resp.StatusCode != http.StatusFound {
+		t.Errorf("GET /dashboard after that: status %d, want a login", resp.StatusCode)
 	}
 }
 

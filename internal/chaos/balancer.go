@@ -92,14 +92,11 @@ func (b *balancer) choose() (number int) {
 	return number
 }
 
-// try sends r to one instance. taken is false if that has certainly not begun with it:
-// it did not listen, or closed a connection that was idle before.
+// try sends r to one instance. taken is false if that has not begun with it: it did not
+// listen, or closed the connection at once, as a server does that ends.
 func (b *balancer) try(r *http.Request, number int) (resp *http.Response, taken bool, err error) {
-	var fresh, answered atomic.Bool
-	trace := &httptrace.ClientTrace{
-		GotConn:              func(info httptrace.GotConnInfo) { fresh.Store(!info.Reused) },
-		GotFirstResponseByte: func() { answered.Store(true) },
-	}
+	var answered atomic.Bool
+	trace := &httptrace.ClientTrace{GotFirstResponseByte: func() { answered.Store(true) }}
 	began := time.Now()
 	resp, err = b.await(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)), number)
 	if err == nil {
@@ -109,10 +106,11 @@ func (b *balancer) try(r *http.Request, number int) (resp *http.Response, taken 
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
 		return nil, false, err
 	}
-	// A server that ends closes its idle connections, and a request can meet that on the
-	// way. One that was being served would have taken some time.
-	idle := !fresh.Load() && !answered.Load() && time.Since(began) < 20*time.Millisecond && b.instances[number].down.Load()
-	return nil, !idle, err
+	// A server that ends closes its idle connections, and those that it has not accepted
+	// yet: a request can meet that on the way. Balancers send it elsewhere. One that was
+	// being served would have taken some time: logins do, meanwhile.
+	atOnce := !answered.Load() && time.Since(began) < 20*time.Millisecond && b.instances[number].down.Load()
+	return nil, !atOnce, err
 }
 
 // await returns the answer of one instance: a whole one, if the balancer has not the

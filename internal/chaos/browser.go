@@ -177,7 +177,9 @@ func (w *world) exchange(ctx context.Context, b *browser, instance int, cookies 
 	if a.terms = w.terms.Load(); a.terms.calm {
 		a.terms = before
 	}
-	if at.Host == w.base.Host && ctx.Err() != context.Canceled {
+	// One that is led to an instance could not know that this was about to end.
+	isGone := a.err != nil && instance != either && w.instances[instance].down.Load()
+	if at.Host == w.base.Host && ctx.Err() != context.Canceled && !isGone {
 		w.count(a, b != nil && b.probing)
 	}
 	return a

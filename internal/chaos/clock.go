@@ -150,12 +150,17 @@ const clockControl = `package main
 
 import (
 	"net/http"
+	"os"
 	"runtime/pprof"
 	"strings"
 	"time"
 )
 
 func init() {
+	// Before the first request: it would find that all its time limits have passed.
+	wall, _ := time.ParseDuration(os.Getenv("CHAOS_WALL"))
+	mono, _ := time.ParseDuration(os.Getenv("CHAOS_MONO"))
+	time.Shift(wall, mono)
 	controls.HandleFunc("/clock", func(w http.ResponseWriter, r *http.Request) {
 		wall, err1 := time.ParseDuration(r.FormValue("wall"))
 		mono, err2 := time.ParseDuration(r.FormValue("mono"))

@@ -60,6 +60,8 @@ type result struct {
 	after    []usage
 	retried  int64
 	took     time.Duration
+
+	complaints [][]string // of each instance, in its log
 }
 
 // try breaks one thing while everybody is at work, mends it, and looks at what became of
@@ -69,6 +71,10 @@ func (w *world) try(ctx context.Context, f *fault) (*result, error) {
 	w.tally = newTally()
 	w.tally.noRedis = f.refused[kindView]
 	panics := w.panics()
+	var logged []int
+	for _, i := range w.instances {
+		logged = append(logged, len(i.log()))
+	}
 	l := w.startLoad(ctx)
 	defer l.stop()
 	pause(ctx, calmFor)
@@ -112,6 +118,9 @@ func (w *world) try(ctx context.Context, f *fault) (*result, error) {
 	r.after, err = w.leaks(ctx)
 	r.calls, r.retried = w.api.calls.Load()-calls, w.balancer.retried.Load()-retried
 	r.took = time.Since(began)
+	for n, i := range w.instances {
+		r.complaints = append(r.complaints, i.complaints(logged[n]))
+	}
 	return r, err
 }
 

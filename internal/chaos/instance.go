@@ -13,6 +13,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -58,7 +60,8 @@ func (i *instance) start(ctx context.Context) error {
 	}
 	defer log.Close()
 	cmd := exec.Command(i.program)
-	cmd.Env = append(i.env, "ADDR="+i.addr, "CHAOS_CONTROL="+i.socket())
+	cmd.Env = append(slices.Clone(i.env), "ADDR="+i.addr, "CHAOS_CONTROL="+i.socket(),
+		"CHAOS_WALL="+i.clock.wall.String(), "CHAOS_MONO="+i.clock.mono.String())
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = attributes()
 	if err := cmd.Start(); err != nil {
@@ -81,11 +84,6 @@ func (i *instance) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w\n%s", err, i.log())
 	}
-	if i.clock != (offset{}) {
-		if err := i.setClock(i.clock); err != nil {
-			return err
-		}
-	}
 	i.down.Store(false)
 	return nil
 }
@@ -96,6 +94,18 @@ func (i *instance) logFile() string { return filepath.Join(i.dir, "log") }
 func (i *instance) log() []byte {
 	log, _ := os.ReadFile(i.logFile())
 	return log
+}
+
+// complaints returns what the process has logged since its log had the given length, of
+// what it took for trouble: the last lines.
+func (i *instance) complaints(since int) (lines []string) {
+	const most = 10
+	for line := range strings.Lines(string(i.log()[since:])) {
+		if strings.Contains(line, " WARN ") || strings.Contains(line, " ERROR ") || strings.Contains(line, "panic") {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	return lines[max(0, len(lines)-most):]
 }
 
 // kill ends the process as it stands.

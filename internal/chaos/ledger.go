@@ -278,7 +278,7 @@ func (l *ledger) judge(a *answer) (found []violation) {
 	switch {
 	case a.status == 503:
 		if !a.terms.refused[a.kind] || a.terms.byDeaf && a.header.Get(servedBy) != strconv.Itoa(deaf) {
-			found = append(found, violation{kind: refused, text: fmt.Sprintf("%s %s: 503 %s at %s", a.kind, a.path, code(a.body), a.ended.Format("05.000")), at: saysRedis(a)})
+			found = append(found, violation{kind: refused, text: fmt.Sprintf("%s %s: 503 %s of instance %s at %s", a.kind, a.path, code(a.body), a.header.Get(servedBy), a.ended.Format("15:04:05.000")), at: saysRedis(a)})
 		}
 		if a.header.Get("Retry-After") == "" {
 			report(odd, "503 without Retry-After")

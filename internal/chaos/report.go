@@ -42,6 +42,14 @@ func (r *result) print(out io.Writer) {
 			fmt.Fprintf(out, "    VIOLATION %s: %d in all\n", kind, n)
 		}
 	}
+	if len(found) == 0 {
+		return
+	}
+	for n, lines := range r.complaints {
+		for _, line := range lines {
+			fmt.Fprintf(out, "    instance %d: %s\n", n, line)
+		}
+	}
 }
 
 // short writes a duration as people read it.
