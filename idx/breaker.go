@@ -20,11 +20,15 @@ const (
 	breakWindow = time.Minute
 	breakFor    = 2 * time.Second
 
+	// longWait is longer than answers take: a deadline that has come after that says
+	// something about the API.
+	longWait = 1500 * time.Millisecond
+
 	// trialPause is when to come back while that call is under way.
 	trialPause = 500 * time.Millisecond
 
 	// maxHold is the longest Retry-After that stops all calls. What asks for more is
-	// asked again after that, by one call, like any API that fails.
+	// asked again after that, and can ask for quiet again.
 	maxHold = time.Minute
 )
 
@@ -65,7 +69,7 @@ var errOneCall = errors.New("of no meaning for other calls")
 
 // outcome is what a call that has failed with err after so long says about the API.
 func outcome(ctx context.Context, err error, took time.Duration) error {
-	gaveUp := ctx.Err() != nil && (took < defaultTimeout || errors.Is(ctx.Err(), context.Canceled))
+	gaveUp := ctx.Err() != nil && (took < longWait || errors.Is(ctx.Err(), context.Canceled))
 	if err != nil && (gaveUp || errors.Is(err, errTooLong)) {
 		return errOneCall
 	}
@@ -85,15 +89,37 @@ func isFailure(err error) bool {
 // allow returns the function that is to be told the call's outcome, or an error if the
 // call shall not be made.
 func (b *breaker) allow() (done func(error), err error) {
-	if left := time.Duration(b.held.Load()) - time.Since(b.started); left > 0 {
-		return nil, &brokenError{text: "the API has asked for quiet", retry: left}
+	if err := b.quiet(); err != nil {
+		return nil, err
 	}
 	report, err := b.circuit.Allow()
 	if err != nil {
-		left := breakFor - (time.Since(b.started) - time.Duration(b.opened.Load()))
-		return nil, &brokenError{text: "the API has failed too often", retry: max(left, trialPause)}
+		return nil, b.openError()
 	}
 	return report, nil
+}
+
+// check is allow for a call aside, which tells nobody how it went and takes nobody's turn.
+func (b *breaker) check() error {
+	if err := b.quiet(); err != nil {
+		return err
+	}
+	if b.circuit.State() != gobreaker.StateClosed {
+		return b.openError()
+	}
+	return nil
+}
+
+func (b *breaker) quiet() error {
+	if left := time.Duration(b.held.Load()) - time.Since(b.started); left > 0 {
+		return &brokenError{text: "the API has asked for quiet", retry: left}
+	}
+	return nil
+}
+
+func (b *breaker) openError() error {
+	left := breakFor - (time.Since(b.started) - time.Duration(b.opened.Load()))
+	return &brokenError{text: "the API has failed too often", retry: max(left, trialPause)}
 }
 
 // breakerOf returns the one for calls like req. The management API can be down for
@@ -116,6 +142,9 @@ func (a *app) hold(req request, err error) {
 		a.users.hold(apiErr.RetryAfter)
 		a.management.hold(apiErr.RetryAfter)
 		return
+	}
+	if req.aside {
+		return // the API may be well but for this
 	}
 	a.breakerOf(req).hold(apiErr.RetryAfter)
 }

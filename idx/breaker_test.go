@@ -364,3 +364,70 @@ func TestInvalidateAsksThroughAnOpenBreaker(t *testing.T) {
 		}
 	})
 }
+
+// aside returns an API whose calls that no login waits for answer with aside, and all
+// others with other.
+func aside(aside, other transport) transport {
+	return func(r *http.Request) (*http.Response, error) {
+		if strings.HasSuffix(r.URL.Path, "/Validate") || strings.HasSuffix(r.URL.Path, "/InValidate") {
+			return aside(r)
+		}
+		return other(r)
+	}
+}
+
+// What one endpoint says about itself stops no logins, which do without it.
+func TestRetryAfterOfACallAsideStopsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, client := newSwitchable(t, aside(status(503, "", "Retry-After", "60"), status(200, smallProfile)))
+		for name, call := range map[string]func(){
+			"Validate":   func() { client.Validate(t.Context(), testToken) },
+			"Invalidate": func() { client.Invalidate(t.Context(), testToken) },
+		} {
+			call()
+			if _, err := client.Profile(t.Context(), testToken); err != nil {
+				t.Errorf("after %s: %v", name, err)
+			}
+			time.Sleep(2 * time.Minute)
+		}
+	})
+}
+
+// Whether the API is back is tried by those whom it keeps out. An end of a token that hangs
+// would take their turn, again and again.
+func TestCallAsideTakesNoTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api, client := newSwitchable(t, status(500, ""))
+		for range 5 {
+			reaches(t, api, client)
+		}
+		time.Sleep(2*time.Second + 1)
+		api.answer = aside(hang, status(200, smallProfile))
+		for i := range 20 { // people sign out, one every 4 s
+			go client.Invalidate(context.Background(), testToken)
+			synctest.Wait()
+			if _, err := client.Profile(t.Context(), testToken); err != nil {
+				t.Errorf("login %d: %v", i, err)
+			}
+			time.Sleep(4 * time.Second)
+		}
+		time.Sleep(time.Minute) // until the last one has been given up
+	})
+}
+
+// Nor does one that is answered say that logins will be.
+func TestCallAsideClosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api, client := newSwitchable(t, status(500, ""))
+		for range 5 {
+			reaches(t, api, client)
+		}
+		time.Sleep(2*time.Second + 1)
+		api.answer = aside(status(200, `{"IsPosted":true}`), status(500, ""))
+		if err := client.Invalidate(t.Context(), testToken); err != nil {
+			t.Fatal(err)
+		}
+		reaches(t, api, client)
+		refusedAtOnce(t, api, client)
+	})
+}

@@ -30,8 +30,8 @@ type request struct {
 	query      url.Values // without the API key
 	token      Token      // of calls in a user's name
 	management bool       // a call in the application's name
-	insistent  bool       // made even if the API seems to be down
 	aside      bool       // nobody is kept out if it fails, so nobody must be by its failures
+	insistent  bool       // one aside that is made even if the API seems to be down
 }
 
 // get makes the call, unless the API seems to be down, and returns its answer: one JSON
@@ -40,19 +40,21 @@ func (a *app) get(ctx context.Context, req request) (object, error) {
 	if !req.management && !req.token.wellFormed() {
 		return object{}, fmt.Errorf("%w: not the form of a token", ErrTokenInvalid)
 	}
+	if req.aside {
+		if err := a.breakerOf(req).check(); err != nil && !req.insistent {
+			return object{}, err
+		}
+		return a.tryAgain(ctx, req)
+	}
 	done, err := a.breakerOf(req).allow()
-	if err != nil && !req.insistent {
+	if err != nil {
 		return object{}, err
 	}
 	result := errOneCall // stands after a panic in the caller's transport
-	if done != nil {
-		defer func() { done(result) }()
-	}
+	defer func() { done(result) }()
 	start := time.Now()
 	obj, err := a.tryAgain(ctx, req)
-	if err == nil || !req.aside {
-		result = outcome(ctx, err, time.Since(start))
-	}
+	result = outcome(ctx, err, time.Since(start))
 	return obj, err
 }
 
