@@ -18,6 +18,7 @@ const (
 
 	probeEvery   = 100 * time.Millisecond
 	probeTimeout = 250 * time.Millisecond
+	probeStale   = time.Second // since the last probe: nobody knows then
 )
 
 var errDown = errors.New("redis did not answer a moment ago")
@@ -113,7 +114,8 @@ func ask[T any](ctx context.Context, s *redisStore, key string, op func(context.
 }
 
 // up reports whether n may be asked. If not, it sees to it that somebody finds out
-// when it may.
+// when it may. Where nobody has asked for long, whoever comes finds out himself: it may
+// have been back for hours.
 func (n *node) up() bool {
 	if !n.down.Load() {
 		return true
@@ -122,6 +124,7 @@ func (n *node) up() bool {
 	last := n.probedAt.Load()
 	if now-last >= int64(probeEvery) && n.probedAt.CompareAndSwap(last, now) {
 		go n.probe()
+		return now-last >= int64(probeStale)
 	}
 	return false
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
@@ -89,4 +90,55 @@ func TestBrokenTripFailsNobodyElse(t *testing.T) {
 	if rs.trips != maxTrips-1 {
 		t.Errorf("%d trips under way, want the other one", rs.trips)
 	}
+}
+
+// Whoever comes after a quiet night asks Redis himself, which may be back since long.
+func TestFirstAfterAQuietOutageAsks(t *testing.T) {
+	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1})
+	defer client.Close()
+	n := NewRedis(client, nil).(*redisStore).only
+	n.down.Store(true)
+	n.probedAt.Store(int64(time.Since(processStart) - time.Hour))
+	if !n.up() {
+		t.Error("nobody has asked for an hour, and the first one is refused")
+	}
+	if n.up() {
+		t.Error("the second one is not, although somebody has just begun to find out")
+	}
+}
+
+// The stream of a cluster's node that nobody asks ends: when the node is asked again, it
+// can be another one to us, with a stream of its own.
+func TestStreamsOfForgottenNodesEnd(t *testing.T) {
+	cluster := redistest.StartCluster(t)
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: cluster.Addrs(), ContextTimeoutEnabled: true})
+	defer client.Close()
+	s := NewRedis(client, nil).(*redisStore)
+	m, err := New(s, Config{Name: "app"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	w := httptest.NewRecorder()
+	if _, err := m.Start(t.Context(), w, NewSession{UserID: "ada"}); err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest("GET", "/", nil)
+	for _, c := range w.Result().Cookies() {
+		r.AddCookie(c)
+	}
+	streams := func() (n int) {
+		m.watch.streams.Range(func(_, _ any) bool { n++; return true })
+		return n
+	}
+	redistest.Eventually(t, "a stream", func() bool {
+		_, err := m.Load(r)
+		return err == nil && streams() == 1
+	})
+	s.nodes.Range(func(_, n any) bool {
+		n.(*node).usedAt.Store(int64(time.Since(processStart) - 2*idleNode))
+		return true
+	})
+	s.forgetIdleNodes() // as when a new master turns up
+	redistest.Eventually(t, "no stream is left", func() bool { return streams() == 0 })
 }

@@ -242,6 +242,9 @@ func (s *stream) beat(ctx context.Context, client *redis.Client, changes *redis.
 			return ctx.Err()
 		case <-ticker.C:
 		}
+		if s.node.isIdle() {
+			return errIdle // whoever asks it again may find it under another name
+		}
 		sent := s.now()
 		err := s.isFrom(ctx, client, server)
 		if errors.Is(err, errNoMaster) || errors.Is(err, redis.ErrClosed) || isRefusal(err) {
@@ -252,6 +255,8 @@ func (s *stream) beat(ctx context.Context, client *redis.Client, changes *redis.
 		}
 	}
 }
+
+var errIdle = errors.New("session: nobody asks the node any more")
 
 var errNoMaster = errors.New("session: the stream does not come from the master of the keys any more")
 
