@@ -60,6 +60,7 @@ type Auth struct {
 	rereadFailed *recent
 	rereadAsked  *recent // out of turn: by a rule, or after a visit to the profile page
 	work         *background.Group
+	tokens       *background.Group // ended at logouts: of its own, so that readings that hang drop none
 	logouts      *background.Group // tried again; of its own, so that made-up cookies stop nothing else
 	webhookTasks *background.Group // tried again
 }
@@ -107,6 +108,7 @@ func New(cfg Config) (*Auth, error) {
 		rereadAsked:      newRecent(),
 		reading:          background.NewGroup(maxReading),
 		work:             background.NewGroup(64),
+		tokens:           background.NewGroup(64),
 		logouts:          background.NewGroup(256),
 		webhookTasks:     background.NewGroup(256),
 	}
@@ -251,5 +253,6 @@ func (a *Auth) Close() error {
 	a.logouts.Cancel()
 	a.webhookTasks.Cancel()
 	a.work.Close()
+	a.tokens.Close()
 	return a.sessions.Close()
 }

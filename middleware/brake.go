@@ -107,6 +107,13 @@ func (q *quiet) note(err error) {
 	}
 }
 
+// end hears that a call was answered.
+func (q *quiet) end() {
+	if q.until.Load() != nil {
+		q.until.Store(nil)
+	}
+}
+
 func (q *quiet) check() error {
 	until := q.until.Load()
 	if until == nil {

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/idxauth/idxauth/idx"
-	"github.com/idxauth/idxauth/internal/background"
 	"github.com/idxauth/idxauth/session"
 )
 
@@ -193,7 +192,7 @@ func (a *Auth) signIn(w http.ResponseWriter, r *http.Request, cb *callback) erro
 		return refuse(StateReused, errors.New("too many tokens came with it"))
 	}
 	user, err := a.exchange(ctx, cb.token)
-	if reasonOf(err) == TooBusy {
+	if reason := reasonOf(err); (reason == TooBusy || reason == ProviderDown) && ctx.Err() == nil {
 		a.exchanges.giveBack(cb.query.Get("state"))
 	}
 	if err != nil {
@@ -304,29 +303,37 @@ func (a *Auth) exchangeOnce(ctx context.Context, token idx.Token, done func()) (
 }
 
 func (a *Auth) askForToken(ctx context.Context, token idx.Token) (exchanged, error) {
-	// When the token expires matters only without an API secret: until then the
-	// account can be read again, and an earlier refusal means that it was revoked.
-	expires := make(chan time.Time, 1)
-	if a.accounts != nil {
-		expires <- time.Time{}
-	} else {
-		go func() {
-			defer background.Recover()
-			t, _ := a.provider.Validate(ctx, token) // on failure unknown; the profile decides about the login
-			expires <- t
-		}()
-	}
+	expires := a.askExpiry(ctx, token)
 	x := exchanged{started: time.Now()}
 	var err error
 	if x.profile, err = a.provider.Profile(ctx, token); err != nil {
 		a.brake.quietLogins.note(err)
 		return exchanged{}, err
 	}
+	a.brake.quietLogins.end()
 	select {
 	case x.expires = <-expires:
 	case <-time.After(maxExpiryWait): // the login does not hang on it
 	}
 	return x, nil
+}
+
+// askExpiry asks until when token lives, if that matters: without an API secret the account
+// can be read again until then, and an earlier refusal means that it was revoked. The zero
+// time says that it is not known.
+func (a *Auth) askExpiry(ctx context.Context, token idx.Token) <-chan time.Time {
+	expires := make(chan time.Time, 1)
+	began := a.accounts == nil && a.reading.Go(ctx, exchangeTimeout, func(closing context.Context) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(closing, cancel)()
+		t, _ := a.provider.Validate(ctx, token) // on failure unknown; the profile decides about the login
+		expires <- t
+	})
+	if !began {
+		expires <- time.Time{}
+	}
+	return expires
 }
 
 func mayEnter(p *idx.Profile) error {

@@ -105,7 +105,7 @@ func (a *Auth) invalidate(ctx context.Context, user *Identity) {
 	if user.AccessToken() == "" {
 		return
 	}
-	started := a.work.Go(ctx, invalidateTimeout, func(ctx context.Context) {
+	started := a.tokens.Go(ctx, invalidateTimeout, func(ctx context.Context) {
 		if err := a.provider.Invalidate(ctx, user.AccessToken()); err != nil {
 			a.log.limited(ctx, slog.LevelWarn, "idxauth: access token not invalidated; it expires by itself", "", slog.Any("error", err))
 		}

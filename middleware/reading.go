@@ -87,5 +87,6 @@ func (a *Auth) askProvider(ctx context.Context, user *Identity) (*idx.Profile, e
 		a.brake.quietRereads.note(err)
 		return nil, providerRefusal(err)
 	}
+	a.brake.quietRereads.end()
 	return profile, nil
 }

@@ -80,7 +80,9 @@ func (a *Auth) current(ctx context.Context, s *session.Session) (*session.Sessio
 			return fresh, nil // the first failure: from now on for StaleFor
 		}
 	}
-	a.rereadFailed.first(s.ID(), time.Now(), rereadPause)
+	if reasonOf(err) != StoreDown { // which has a pause of its own
+		a.rereadFailed.first(s.ID(), time.Now(), rereadPause)
+	}
 	return nil, err
 }
 
@@ -94,7 +96,7 @@ func (a *Auth) bridges(user *Identity) bool {
 	if failed := user.private.failedAt; !failed.IsZero() {
 		return time.Since(failed) < a.staleFor
 	}
-	return time.Since(user.private.checked) < a.revalidate+a.staleFor
+	return a.revalidate < 0 || time.Since(user.private.checked) < a.revalidate+a.staleFor
 }
 
 // canReread reports whether the account can still be read: with an API secret
@@ -201,7 +203,7 @@ func (a *Auth) reread(ctx context.Context, s *session.Session, now bool) (*sessi
 func (a *Auth) rereadAndNote(ctx context.Context, s *session.Session, now bool) (fresh *session.Session, err error) {
 	err = refuse(ProviderDown, errors.New("reading of the account did not end")) // stands after a panic
 	if !a.reading.Do(ctx, rereadTimeout, func(ctx context.Context) {
-		if fresh, err = a.rereadOnce(ctx, s, now); a.isOutage(s, err) && !errors.Is(ctx.Err(), context.Canceled) {
+		if fresh, err = a.rereadOnce(ctx, s, now); !now && a.isOutage(s, err) && !errors.Is(ctx.Err(), context.Canceled) {
 			fresh, err = a.noteFailure(ctx, s, err)
 		}
 	}) {
@@ -211,14 +213,14 @@ func (a *Auth) rereadAndNote(ctx context.Context, s *session.Session, now bool) 
 }
 
 // isOutage reports whether err is to count for StaleFor. That our own rate is used up
-// does for a copy that could not be used any longer; others have time until the next try.
+// does for a copy that is not used without a reading; others have time until the next try.
 func (a *Auth) isOutage(s *session.Session, err error) bool {
 	switch reasonOf(err) {
 	case ProviderDown, ProviderSettings:
 		return err != nil
 	case TooBusy:
 		user, ok := s.Principal().(*Identity)
-		return ok && !a.bridges(user)
+		return ok && (s.Marked() || !a.bridges(user))
 	}
 	return false
 }
@@ -227,8 +229,14 @@ func (a *Auth) isOutage(s *session.Session, err error) bool {
 // trouble, which it returns. What cannot be noted must not count for ever, so then it
 // returns that error and no session.
 func (a *Auth) noteFailure(ctx context.Context, s *session.Session, trouble error) (*session.Session, error) {
+	user, ok := s.Principal().(*Identity)
+	if !ok {
+		return nil, session.ErrNotFound
+	}
+	isMarked := s.Marked()
 	s, err := a.change(ctx, s, func(old *Identity) *Identity {
-		if !old.private.failedAt.IsZero() {
+		isRenewed := !old.private.checked.Equal(user.private.checked) // meanwhile, by another reading
+		if !old.private.failedAt.IsZero() || isRenewed && !isMarked {
 			return old
 		}
 		user, private := *old, *old.private
@@ -289,7 +297,10 @@ func (a *Auth) renew(ctx context.Context, s *session.Session, known time.Time, r
 		}
 		before = old
 		private := *old.private
-		private.checked, private.failedAt = r.started, time.Time{}
+		private.checked = r.started
+		if failed := private.failedAt; !failed.After(r.started) || failed.After(time.Now()) {
+			private.failedAt = time.Time{}
+		} // else it stays: what has failed meanwhile can have been the reading for a change
 		user := newIdentity(r.profile, &private)
 		user.AuthTime = old.AuthTime
 		return user

@@ -2,6 +2,7 @@ package middleware_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -539,5 +540,169 @@ func TestPreviousSecretCountsForTheLoginWindow(t *testing.T) {
 		if home.Request.URL.Path != "/dashboard/slow" || home.StatusCode != 200 {
 			t.Errorf("came to %s: %s", home.at(), home.Status)
 		}
+	})
+}
+
+// A mark asks for a reading; that our own rate is used up makes no copy of seconds useless.
+func TestMarkedSessionWithTheRateUsedUp(t *testing.T) {
+	timed(t, func(t *testing.T, a *app) {
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Grace)
+		a.browser().signIn("/dashboard/", idxtest.Ada) // the second of two calls
+		if _, err := a.auth.Sessions().MarkUser(t.Context(), a.hub.User(idxtest.Grace.Email).UID); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			b.comeBack("/dashboard/").want(t, 200, "user")
+			later(time.Second)
+		}
+	}, func(c *middleware.Config) { c.APIRate = 0.001 })
+}
+
+// Where accounts are not read again by and by, there is no copy that is too old for a
+// public page.
+func TestMarkedOnPublicPagesWithoutRevalidation(t *testing.T) {
+	timed(t, func(t *testing.T, a *app) {
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Grace)
+		later(time.Hour)
+		if _, err := a.auth.Sessions().MarkUser(t.Context(), a.hub.User(idxtest.Grace.Email).UID); err != nil {
+			t.Fatal(err)
+		}
+		b.open("/").want(t, 200, "user "+idxtest.Grace.Email)
+	}, func(c *middleware.Config) { c.Revalidate = -1 })
+}
+
+// A look out of turn that fails, to which any site can send a visitor, says nothing about a
+// copy that is not due.
+func TestLookOutOfTurnThatFails(t *testing.T) {
+	timed(t, func(t *testing.T, a *app) {
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Grace)
+		a.hub.SetFault(idxtest.Fault{Kind: idxtest.ServerError})
+		later(time.Second)
+		b.comeBack("/auth/profile/back")
+		later(0)
+		b.comeBack("/dashboard/").want(t, 200, "user")
+	}, func(c *middleware.Config) { c.StaleFor = -1 })
+}
+
+// A reading that fails late is not noted in a copy that another one has renewed meanwhile.
+func TestLateFailureOfARenewedCopy(t *testing.T) {
+	renewed := func(b *browser) { // while the first reading hangs
+		later(6 * time.Minute)
+		b.app.hub.SetFault(idxtest.Fault{Kind: idxtest.SlowHeaders, Delay: time.Hour, Times: 1})
+		b.comeBack("/") // in the background
+		later(time.Second)
+		b.comeBack("/auth/profile/back")
+		later(5 * time.Second) // the first one has failed
+	}
+	t.Run("nothing goes on", func(t *testing.T) {
+		timed(t, func(t *testing.T, a *app) {
+			b := a.browser()
+			b.signIn("/dashboard/", idxtest.Grace)
+			renewed(b)
+			b.comeBack("/dashboard/").want(t, 200, "user")
+		}, func(c *middleware.Config) { c.StaleFor = -1 })
+	})
+	t.Run("StaleFor begins with the next outage", func(t *testing.T) {
+		timed(t, func(t *testing.T, a *app) {
+			b := a.browser()
+			b.signIn("/dashboard/", idxtest.Grace)
+			renewed(b)
+			later(3 * time.Hour)
+			a.hub.SetFault(idxtest.Fault{Kind: idxtest.ServerError})
+			b.comeBack("/dashboard/").want(t, 200, "user")
+		})
+	})
+}
+
+// What a store does that does not answer is not the API's fault, and over when it answers.
+func TestStoreThatFailsDuringAReading(t *testing.T) {
+	store := &flaky{Store: session.NewMemory()}
+	timed(t, func(t *testing.T, a *app) {
+		b := a.browser()
+		b.signIn("/dashboard/", idxtest.Ada)
+		later(3 * time.Hour)
+		store.down.Store(true)
+		b.comeBack("/dashboard/").want(t, 503, "store_unavailable")
+		store.down.Store(false)
+		b.comeBack("/dashboard/").want(t, 200, "user")
+	}, func(c *middleware.Config) { c.Store = store })
+}
+
+// Readings that hang take no place that logouts need to end a token.
+func TestLogoutsWhileReadingsHang(t *testing.T) {
+	p := new(held)
+	timed(t, func(t *testing.T, a *app) {
+		var browsers []*browser
+		for i := range 70 {
+			u := a.hub.AddUser(idxtest.User{Email: fmt.Sprintf("user%d@example.com", i), Password: idxtest.Password})
+			b := a.browser()
+			b.signIn("/dashboard/", u)
+			browsers = append(browsers, b)
+		}
+		later(6 * time.Minute)
+		p.hold.Store(true)
+		for _, b := range browsers[:65] {
+			b.comeBack("/dashboard/").want(t, 200, "user")
+		}
+		synctest.Wait()
+		const invalidate = "GET /identity/v2/auth/access_token/InValidate"
+		before := a.hub.Count(invalidate)
+		a.mustLogout(browsers[69])
+		later(20 * time.Second)
+		if n := a.hub.Count(invalidate) - before; n != 1 {
+			t.Errorf("the token of somebody who signed out was ended %d times, want once", n)
+		}
+		p.hold.Store(false)
+	}, func(c *middleware.Config) {
+		c.APIRate = -1
+		client, err := idx.New(c.IDX)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Client = client
+		c.Provider = p
+	})
+}
+
+// heldValidate is a hosted login that does not say until when a token lives.
+type heldValidate struct {
+	*idx.Client
+	inside atomic.Int64
+}
+
+func (p *heldValidate) Validate(ctx context.Context, _ idx.Token) (time.Time, error) {
+	p.inside.Add(1)
+	defer p.inside.Add(-1)
+	<-ctx.Done()
+	time.Sleep(time.Millisecond)
+	return time.Time{}, ctx.Err()
+}
+
+func TestCloseWaitsForAllThatAsksTheAPI(t *testing.T) {
+	p := new(heldValidate)
+	timed(t, func(t *testing.T, a *app) {
+		b := a.browser()
+		address := b.callback("/dashboard/", idxtest.Ada).String()
+		var login sync.WaitGroup
+		login.Go(func() { b.comeBack(address).want(t, 303, "") })
+		synctest.Wait()
+		if n := p.inside.Load(); n != 1 {
+			t.Fatalf("%d calls under way, want 1", n)
+		}
+		login.Wait()
+		a.auth.Close()
+		if n := p.inside.Load(); n != 0 {
+			t.Errorf("%d calls under way after Close", n)
+		}
+	}, withoutSecret, func(c *middleware.Config) {
+		client, err := idx.New(c.IDX)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Client = client
+		c.Provider = p
 	})
 }

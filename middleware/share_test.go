@@ -415,3 +415,24 @@ func TestSharedReadingsCannotBeForged(t *testing.T) {
 		}
 	})
 }
+
+// A reading that began before a change does not hide that reading the change has failed.
+func TestOldReadingAfterTheFailureOfANewOne(t *testing.T) {
+	timedPair(t, 1, func(t *testing.T, p *pair) {
+		b := p.browsers[0]
+		later(6 * time.Minute)
+		p.hub.SetFault(idxtest.Fault{Kind: idxtest.SlowBody, Delay: 4 * time.Second, Times: 1})
+		p.onBoth(1, b, "/dashboard/") // in the background: what was true before
+		later(time.Second)
+		p.hub.UpdateUser(idxtest.Grace.Email, func(u *idxtest.User) { u.Roles = []string{"admin"} })
+		if _, err := p.auth.Sessions().MarkUser(t.Context(), p.hub.User(idxtest.Grace.Email).UID); err != nil {
+			t.Fatal(err)
+		}
+		p.hub.SetFault(idxtest.Fault{Kind: idxtest.ServerError, Times: 1})
+		p.onBoth(0, b, "/dashboard/").want(t, 200, "user")
+		later(4 * time.Second) // the old answer arrives
+		p.onBoth(0, b, "/admin")
+		later(40 * time.Second)
+		p.onBoth(0, b, "/admin").want(t, 200, "")
+	})
+}

@@ -18,6 +18,10 @@ const (
 	// for ever. For as long its id is remembered.
 	webhookWindow = 30 * time.Minute
 
+	// webhookClaim is how long one is left to the instance that has begun with it: if that
+	// is stopped before it is done, another delivery must not be taken for a repetition.
+	webhookClaim = 15 * time.Second
+
 	webhookRetries    = time.Minute // LoginRadius does not promise to send one again, so we try again
 	webhookRetryEvery = time.Second
 )
@@ -43,7 +47,9 @@ func (a *Auth) serveWebhook(w http.ResponseWriter, r *http.Request) {
 	task := &webhookTask{auth: a, hook: hook}
 	rand.Read(task.mark[:])
 	if err := task.do(context.WithoutCancel(r.Context())); err != nil {
-		a.webhookTasks.Go(r.Context(), webhookRetries, task.keepDoing)
+		if !a.webhookTasks.Go(r.Context(), webhookRetries, task.keepDoing) {
+			task.giveUp(r.Context())
+		}
 		a.refuseWebhook(w, r, err)
 		return
 	}
@@ -79,28 +85,35 @@ func checkAge(hook *idx.Webhook, now time.Time) error {
 
 // webhookTask is one webhook that is to have its effect, once on all instances.
 type webhookTask struct {
-	auth    *Auth
-	hook    *idx.Webhook
-	mark    [8]byte // tells our own claim, whose answer was lost, from another's
-	claimed bool
+	auth *Auth
+	hook *idx.Webhook
+	mark [8]byte // tells our own claim from another's
 }
+
+// webhookDone is claimed for a webhook that has had its effect.
+var webhookDone = []byte("done")
+
+var errWebhookBusy = errors.New("another delivery of the webhook is being handled")
 
 // do is nil if nothing is left to be done.
 func (t *webhookTask) do(ctx context.Context) error {
-	if !t.claimed {
-		held, err := t.auth.sessions.Claim(ctx, hashName("webhook", t.hook.ID), t.mark[:], webhookWindow+2*clockSkew)
-		if err != nil {
-			return err
-		}
-		if held != nil && !bytes.Equal(held, t.mark[:]) {
-			t.log(ctx, "repeated", 0)
-			return nil
-		}
-		t.claimed = true
+	name := hashName("webhook", t.hook.ID)
+	held, err := t.auth.sessions.Claim(ctx, name, t.mark[:], webhookClaim)
+	switch {
+	case err != nil:
+		return err
+	case bytes.Equal(held, webhookDone):
+		t.log(ctx, "repeated", 0)
+		return nil
+	case held != nil && !bytes.Equal(held, t.mark[:]):
+		return errWebhookBusy
 	}
 	outcome, n, err := t.act(ctx)
 	if err != nil {
 		return err
+	}
+	if _, err := t.auth.sessions.Swap(ctx, name, nil, webhookDone, webhookWindow+2*clockSkew); err != nil {
+		return err // and what it does can be repeated
 	}
 	t.log(ctx, outcome, n)
 	if hooked := t.auth.hooks.OnWebhook; hooked != nil {
@@ -141,7 +154,7 @@ func (t *webhookTask) keepDoing(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			t.auth.log.limited(ctx, slog.LevelError, "idxauth: webhook without effect; the account is read again in time", "", slog.Any("webhook", t.hook))
+			t.giveUp(ctx)
 			return
 		case <-tick.C:
 			if t.do(ctx) == nil {
@@ -149,6 +162,10 @@ func (t *webhookTask) keepDoing(ctx context.Context) {
 			}
 		}
 	}
+}
+
+func (t *webhookTask) giveUp(ctx context.Context) {
+	t.auth.log.limited(ctx, slog.LevelError, "idxauth: webhook without effect; the account is read again in time", "", slog.Any("webhook", t.hook))
 }
 
 // log writes the one line of a webhook. Of the webhook it shows the event, if it is one

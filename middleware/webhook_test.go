@@ -526,3 +526,67 @@ func TestWebhookLog(t *testing.T) {
 		}
 	}
 }
+
+// A webhook that has had no effect is no repetition when it is sent again, to whichever
+// instance: the one that had begun with it may have been stopped.
+func TestWebhookAgainThatHadNoEffect(t *testing.T) {
+	store := &failsLate{Store: session.NewMemory()}
+	change := []func(*middleware.Config){webhooks, func(c *middleware.Config) { c.Store = store }}
+	for _, stops := range []bool{true, false} {
+		t.Run(fmt.Sprintf("the instance stops: %t", stops), func(t *testing.T) {
+			timed(t, func(t *testing.T, a *app) {
+				other := newTimedApp(t, a.hub, change...)
+				defer other.auth.Close()
+				b := a.browser()
+				b.signIn("/dashboard/", idxtest.Ada)
+				body := hookAbout("resetpassword", idxtest.Ada.UID)
+				store.down.Store(true)
+				a.signed(body).want(t, 503, "store_unavailable")
+				if stops {
+					a.auth.Close()
+				}
+				later(2 * time.Minute) // nobody tries any more
+				store.down.Store(false)
+				other.signed(body).want(t, 200, "")
+				left, err := other.auth.Sessions().List(t.Context(), idxtest.Ada.UID)
+				if err != nil || len(left) > 0 {
+					t.Errorf("%d sessions left, %v", len(left), err)
+				}
+			}, change...)
+		})
+	}
+}
+
+// One that comes again while another instance is at work on it is not taken for done.
+func TestWebhookAgainWhileItIsTried(t *testing.T) {
+	store := &failsLate{Store: session.NewMemory()}
+	change := []func(*middleware.Config){webhooks, func(c *middleware.Config) { c.Store = store }}
+	timed(t, func(t *testing.T, a *app) {
+		other := newTimedApp(t, a.hub, change...)
+		defer other.auth.Close()
+		body := hookAbout("resetpassword", idxtest.Ada.UID)
+		store.down.Store(true)
+		a.signed(body).want(t, 503, "store_unavailable")
+		other.signed(body).want(t, 503, "store_unavailable")
+		store.down.Store(false)
+		later(2 * time.Second)
+		other.signed(body).want(t, 200, "")
+	}, change...)
+}
+
+// Of those that are too many to be tried again the log tells.
+func TestWebhooksBeyondThoseThatAreTriedAgain(t *testing.T) {
+	store := &failsLate{Store: session.NewMemory()}
+	timed(t, func(t *testing.T, a *app) {
+		store.down.Store(true)
+		for i := range 300 {
+			body := strings.Replace(hookAbout("resetpassword", idxtest.Ada.UID), `"HookId":"1"`, fmt.Sprintf(`"HookId":"%d"`, i), 1)
+			a.signed(body).want(t, 503, "store_unavailable")
+		}
+		if log := a.log.String(); !strings.Contains(log, "webhook without effect") {
+			t.Error("webhooks were given up, and no line says so")
+		}
+		store.down.Store(false)
+		later(2 * time.Second)
+	}, webhooks, func(c *middleware.Config) { c.Store = store })
+}
