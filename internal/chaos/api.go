@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/idxauth/idxauth/idx/idxtest"
+	"github.com/idxauth/idxauth/internal/ports"
 )
 
 // api is the way to the emulator's API, which counts the calls.
@@ -19,17 +20,20 @@ type api struct {
 }
 
 func startAPI(hub *idxtest.Server) (*api, error) {
-	a := &api{addr: "127.0.0.1:0", handler: hub.Handler()}
+	addr, _, err := ports.Free()
+	if err != nil {
+		return nil, err
+	}
+	a := &api{addr: addr, handler: hub.Handler()}
 	return a, a.open()
 }
 
-// open listens, at the same address as before if there is one.
+// open listens, at the same address as before: nobody else is given its port meanwhile.
 func (a *api) open() error {
 	l, err := net.Listen("tcp", a.addr)
 	if err != nil {
 		return err
 	}
-	a.addr = l.Addr().String()
 	a.server = &http.Server{
 		ReadHeaderTimeout: 10 * time.Second,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

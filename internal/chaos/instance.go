@@ -18,12 +18,14 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/idxauth/idxauth/internal/ports"
 )
 
 // instance is one process of the example application, which can be ended and started
 // again at its address.
 type instance struct {
-	addr    string // where it listens
+	addr    string // where it listens; nobody else is given the port while it does not
 	program string
 	env     []string
 	dir     string
@@ -43,12 +45,11 @@ type process struct {
 type offset struct{ wall, mono time.Duration }
 
 func newInstance(program, dir string, env []string) (*instance, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, _, err := ports.Free()
 	if err != nil {
 		return nil, err
 	}
-	defer l.Close()
-	return &instance{addr: l.Addr().String(), program: program, env: env, dir: dir}, nil
+	return &instance{addr: addr, program: program, env: env, dir: dir}, nil
 }
 
 // start starts the process, and returns when it serves.
