@@ -126,6 +126,11 @@ func (l *ledger) endUser(user int, why doubt) (confirmed func()) {
 		for _, p := range all {
 			l.finish(p)
 		}
+		for _, p := range l.sessions {
+			if p.user == user && p.end.IsZero() && p.doubt == none {
+				p.doubt = crossing // its login began and ended meanwhile: who was first is not known
+			}
+		}
 	}
 }
 

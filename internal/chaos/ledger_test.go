@@ -127,12 +127,17 @@ func TestLedgerKnowsWhatIsInDoubt(t *testing.T) {
 	confirmed := l.endUser(1, beingBlocked)
 	l.signedIn("crossing", 1, now) // the login began before
 	l.signedIn("other", 2, now)
+	l.signedIn("within", 1, time.Now().Add(time.Millisecond)) // began and ended before it was confirmed
 	if found := l.judge(stranger("before")); len(found) > 0 {
 		t.Errorf("a session that is being ended is over: %v, want no violation", found)
 	}
 	confirmed()
-	if found := l.judge(stranger("crossing")); len(found) > 0 {
-		t.Errorf("a login that crossed the end of all sessions is void: %v, want no violation", found)
+	for _, token := range []string{"crossing", "within"} {
+		a := stranger(token)
+		a.began = time.Now()
+		if found := l.judge(a); len(found) > 0 {
+			t.Errorf("the login of %q, which crossed the end of all sessions, is void: %v, want no violation", token, found)
+		}
 	}
 	if l.isLive("before") || l.isLive("crossing") || !l.isLive("other") {
 		t.Errorf("live: before %v, crossing %v, other %v, want the last alone", l.isLive("before"), l.isLive("crossing"), l.isLive("other"))
