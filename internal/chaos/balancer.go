@@ -33,6 +33,10 @@ var errHung = errors.New("the balancer has given up")
 // rest is how long the balancer leaves an instance alone that did not answer.
 const rest = time.Second
 
+// soon is within what a request notices that a server has closed its connection, on a busy
+// machine too.
+const soon = 100 * time.Millisecond
+
 // servedBy is a header that says which instance has answered.
 const servedBy = "Chaos-Instance"
 
@@ -108,8 +112,11 @@ func (b *balancer) try(r *http.Request, number int) (resp *http.Response, taken 
 	}
 	// A server that ends closes its idle connections, and those that it has not accepted
 	// yet: a request can meet that on the way. Balancers send it elsewhere. One that was
-	// being served would have taken some time: logins do, meanwhile.
-	atOnce := !answered.Load() && time.Since(began) < 20*time.Millisecond && b.instances[number].down.Load()
+	// being served would have taken some time: logins do, meanwhile. One that is killed may
+	// have begun with anything, and what was done by halves is not to be done again: a
+	// webhook that was marked as seen would have no effect.
+	i := b.instances[number]
+	atOnce := !answered.Load() && time.Since(began) < soon && i.down.Load() && !i.killed.Load()
 	return nil, !atOnce, err
 }
 

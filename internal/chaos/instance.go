@@ -33,6 +33,7 @@ type instance struct {
 
 	current atomic.Pointer[process]
 	down    atomic.Bool // it is not supposed to answer
+	killed  atomic.Bool // nor to finish what it has begun
 }
 
 type process struct {
@@ -85,6 +86,7 @@ func (i *instance) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w\n%s", err, i.log())
 	}
+	i.killed.Store(false)
 	i.down.Store(false)
 	return nil
 }
@@ -111,6 +113,7 @@ func (i *instance) complaints(since int) (lines []string) {
 
 // kill ends the process as it stands.
 func (i *instance) kill() {
+	i.killed.Store(true)
 	i.down.Store(true)
 	p := i.current.Load()
 	p.cmd.Process.Kill()
