@@ -72,11 +72,12 @@ func startCluster(t testing.TB) *backend {
 	}
 }
 
-// master returns a client of the one master, nil if there is not one.
+// master returns a client of the one master, nil if there is not one. It waits as long as a
+// busy machine may take: it is not what is tried.
 func (b *backend) master() redis.UniversalClient {
 	switch {
 	case b.one != nil:
-		return b.one.master.Client()
+		return b.one.master.Patient()
 	case b.trio != nil:
 		return b.trio.Client()
 	}
