@@ -292,6 +292,9 @@ func (l *ledger) judge(a *answer) (found []violation) {
 		if a.status != 200 {
 			report(odd, "status %d", a.status)
 		}
+	case a.status == 400 && code(a.body) == "too_many_attempts" && (a.terms.evicts || a.began.Before(l.ending[a.user].Add(time.Minute))):
+		// Three sessions lost within a minute look like cookies that do not come back. The
+		// operator can do that to a visitor here, and a Redis that evicts.
 	case a.kind == kindLogin && a.status == 403 && code(a.body) == "account_denied":
 		// Accounts are blocked for a fraction of a second.
 		if a.began.After(l.blocked[a.user].Add(time.Second)) {
@@ -305,9 +308,6 @@ func (l *ledger) judge(a *answer) (found []violation) {
 		if a.status != 303 {
 			report(odd, "status %d %s", a.status, code(a.body))
 		}
-	case a.status == 400 && code(a.body) == "too_many_attempts" && a.began.Before(l.ending[a.user].Add(time.Minute)):
-		// Three sessions lost within a minute look like cookies that do not come back. The
-		// operator can do that to a visitor here.
 	case a.isStranger():
 		l.judgeStranger(a, p, report)
 	case a.status == 200 || a.status == 303:

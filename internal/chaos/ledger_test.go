@@ -72,6 +72,9 @@ func TestLedgerFindsViolations(t *testing.T) {
 			a.header.Set("Retry-After", "2")
 		}), refused},
 		{"a loop that is none", good(func(a *answer) { a.status, a.body = 400, []byte(`<p class="code">too_many_attempts · X</p>`) }), odd},
+		{"a loop to the application, as Redis evicts", good(func(a *answer) {
+			a.status, a.body, a.terms = 400, []byte(`<p class="code">too_many_attempts · X</p>`), &terms{view: time.Second, evicts: true}
+		}), ""},
 		{"500", good(func(a *answer) { a.status, a.body = 500, nil }), odd},
 		{"500 for a login", good(func(a *answer) { a.kind, a.status, a.body = kindLogin, 500, nil }), odd},
 		{"a logout that ends on a page", good(func(a *answer) { a.kind, a.body = kindLogout, nil }), odd},

@@ -63,12 +63,16 @@ func (b *browser) live(ctx context.Context, random *rand.Rand) {
 	}
 }
 
-func (b *browser) act(ctx context.Context, random *rand.Rand) {
+// comeBack is what somebody does whose session was ended: three in a minute are a loop to
+// the application. Here people lose more, and come back with another device.
+func (b *browser) comeBack() {
 	if b.world.ledger.wasEnded(b.token()) {
-		// Three lost sessions in a minute are a loop to the application. Visitors here lose
-		// more, and come back with another device.
 		b.jar = newJar()
 	}
+}
+
+func (b *browser) act(ctx context.Context, random *rand.Rand) {
+	b.comeBack()
 	if !b.world.ledger.isLive(b.token()) {
 		switch random.IntN(4) {
 		case 0:
@@ -153,6 +157,7 @@ func (w *world) lastWebhook(n int) (status int) {
 
 // endSessions ends somebody's sessions on the admin page.
 func (w *world) endSessions(ctx context.Context, n int) {
+	w.operator.comeBack()
 	if !w.ledger.isLive(w.operator.token()) {
 		w.operator.visit(ctx, "/dashboard")
 	}
