@@ -21,8 +21,10 @@ func (w *world) sweep(ctx context.Context) {
 		case loggingOut, beingBlocked:
 			w.expectOver(ctx, p)
 		default: // the user does not know either, and tries
-			a := w.replay(ctx, p.token, either)
-			w.ledger.resolve(p.token, a.status == http.StatusOK)
+			// If nobody can say at the moment, it stays in doubt.
+			if a := w.replay(ctx, p.token, either); a.status == http.StatusOK || a.isStranger() {
+				w.ledger.resolve(p.token, a.status == http.StatusOK)
+			}
 		}
 	}
 	for _, p := range w.ledger.past(200) {
@@ -41,7 +43,7 @@ func (w *world) sweep(ctx context.Context) {
 func (w *world) expectOver(ctx context.Context, p promise) {
 	isOver := func() bool {
 		for n := range w.instances {
-			if a := w.replay(ctx, p.token, n); a.status == http.StatusOK {
+			if !w.replay(ctx, p.token, n).isStranger() {
 				return false
 			}
 		}
