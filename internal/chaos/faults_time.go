@@ -140,7 +140,7 @@ func (w *world) expect(ctx context.Context, status int) error {
 			if a.status == http.StatusOK {
 				kind = stale
 			}
-			w.report(violation{kind: kind, text: fmt.Sprintf("%s: status %d, want %d", user(b.user), a.status, status)})
+			w.report(violation{kind: kind, text: fmt.Sprintf("%s: status %d, want %d", user(b.user), a.status, status), at: saysRedis(a)})
 		}
 	}
 	if asked < visitors/2 {

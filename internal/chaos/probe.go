@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -40,6 +41,20 @@ func works(a *answer, status int) error {
 		return fmt.Errorf("%s: status %d %s, want %d", a.path, a.status, code(a.body), status)
 	case a.took() > healthy.view:
 		return fmt.Errorf("%s: took %v", a.path, a.took())
+	}
+	return nil
+}
+
+// insist asks until the answer is as it should be, as people do: that Redis or the machine
+// was too busy for a moment ends no run. The ledger judges each answer all the same.
+func insist(ctx context.Context, status int, ask func() *answer) error {
+	var failed error
+	err := until(ctx, usualAgain, "it works", func() bool {
+		failed = works(ask(), status)
+		return failed == nil
+	})
+	if err != nil {
+		return errors.Join(err, failed)
 	}
 	return nil
 }

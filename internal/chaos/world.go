@@ -130,10 +130,8 @@ func (w *world) addUser(n int, roles ...string) {
 // settle uses everything once, and notes what the instances hold then.
 func (w *world) settle(ctx context.Context) error {
 	w.loadFor(ctx, 2*time.Second)
-	for n := range w.instances {
-		if err := w.probe(ctx, n); err != nil {
-			return fmt.Errorf("before anything is broken: %w", err)
-		}
+	if _, err := w.recovery(ctx, time.Now(), usualAgain); err != nil {
+		return fmt.Errorf("before anything is broken: %w", err)
 	}
 	w.sweep(ctx)
 	if all := w.tally.violations(); len(all) > 0 {
