@@ -27,8 +27,8 @@ type promise struct {
 	end   time.Time // when it was confirmed that the session is over; zero if it is not
 	doubt doubt
 
-	byUser bool // it was to end with all sessions of its user
-	missed bool // but it did not, as Redis had evicted the list of them
+	byUser  bool // it was to end with all sessions of its user
+	excused bool // it goes on, as Redis had evicted the list of them, or forgotten its end
 
 	note   string   // that the session was told to hold
 	before []dated  // notes until then, of the last seconds
@@ -363,17 +363,18 @@ func (l *ledger) judgeGuest(a *answer, p *promise, report reporter) {
 		report(revived, "status %d for a session that nobody was given", a.status)
 		return
 	}
-	if p.missed {
+	if p.excused {
 		return
 	}
 	if !p.end.IsZero() && a.began.After(p.end.Add(a.terms.lag)) {
 		if a.terms.evicts && p.byUser {
 			report(missed, "the session of %s", user(p.user))
-			p.missed = true
+			p.excused = true
 			return
 		}
 		if a.terms.losesData {
 			report(byRedisBack, "the session of %s, %v after its end", user(p.user), a.began.Sub(p.end).Round(time.Millisecond))
+			p.excused = true // also when Redis is whole again: nobody ends it once more
 			return
 		}
 		report(revived, "of %s, %v after its end was confirmed", user(p.user), a.began.Sub(p.end).Round(time.Millisecond))

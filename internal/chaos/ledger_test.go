@@ -166,3 +166,21 @@ func TestClockCanBeSet(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestLedgerRemembersWhatRedisBroughtBack(t *testing.T) {
+	l := newLedger()
+	l.signedIn("back", 1, time.Now())
+	l.over("back")
+	guest := func(on *terms) []violation {
+		return l.judge(&answer{
+			kind: kindView, token: "back", terms: on, status: 200, header: http.Header{}, body: []byte("visitor-1"),
+			began: time.Now().Add(time.Minute), ended: time.Now().Add(time.Minute),
+		})
+	}
+	if found := guest(&terms{view: time.Second, losesData: true}); len(found) != 1 || found[0].kind != byRedisBack {
+		t.Errorf("a session whose end Redis has forgotten is there: %v, want: %s", found, byRedisBack)
+	}
+	if found := guest(healthy); len(found) > 0 {
+		t.Errorf("it is still there when Redis is whole again: %v, want no violation: nobody has ended it since", found)
+	}
+}

@@ -17,7 +17,7 @@ func (r *result) print(out io.Writer) {
 		fmt.Fprintf(out, "    Redis lost %d sessions or notes\n", n)
 	}
 	if n := t.of(byRedisBack); n > 0 {
-		fmt.Fprintf(out, "    Redis brought %d sessions back: answers\n", n)
+		fmt.Fprintf(out, "    Redis brought %d sessions back\n", n)
 	}
 	if n := t.of(missed); n > 0 {
 		fmt.Fprintf(out, "    %d sessions went on when all of their users' were to end: Redis had evicted the lists of them\n", n)
@@ -83,7 +83,7 @@ func total(out io.Writer, results []*result) (violations int) {
 		}
 	}
 	fmt.Fprintf(out, "\nafterwards an instance held at most %d goroutines, %d files and %d KiB more than before\n", more.Goroutines, more.Files, more.Heap>>10)
-	fmt.Fprintf(out, "%d faults, %d requests in the ledger, %d violations; lost by Redis %d, brought back by Redis %d answers; slowest answer %s, slowest recovery %s\n",
+	fmt.Fprintf(out, "%d faults, %d requests in the ledger, %d violations; lost by Redis %d, brought back by Redis %d; slowest answer %s, slowest recovery %s\n",
 		len(results), requests, violations, lost, back, short(most), short(slowest))
 	return violations
 }
