@@ -67,7 +67,7 @@ func (b *browser) visit(ctx context.Context, path string) *answer {
 func (b *browser) navigate(ctx context.Context, method string, at *url.URL, form url.Values) *answer {
 	began := time.Now()
 	signedIn := false
-	for hops := 0; ; hops++ {
+	for redirects := 0; ; {
 		a := b.exchange(ctx, method, at, form, "text/html")
 		isHub := at.Host != b.world.base.Host
 		if !isHub {
@@ -77,13 +77,15 @@ func (b *browser) navigate(ctx context.Context, method string, at *url.URL, form
 		switch {
 		case a.err != nil || err != nil:
 			return a
-		case a.status/100 == 3 && hops >= maxRedirects:
+		case a.status/100 == 3 && redirects == maxRedirects:
 			b.world.report(violation{kind: loop, text: fmt.Sprintf("%s: more than %d", a.path, maxRedirects)})
 			return a
 		case a.status/100 == 3:
+			redirects++
 			method, at, form = http.MethodGet, next, nil
 		case isHub && a.status == http.StatusOK && !signedIn && strings.HasPrefix(at.Path, "/auth"):
 			signedIn = true // or not: accounts may be blocked, and then the page says so
+			redirects = 0   // a form that somebody sends begins a navigation of its own
 			method, form = http.MethodPost, url.Values{"email": {email(b.user)}, "password": {idxtest.Password}}
 		default:
 			return a
