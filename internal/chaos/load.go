@@ -130,8 +130,10 @@ func (w *world) operate(ctx context.Context, random *rand.Rand) {
 		}
 		w.still.RUnlock()
 		pause(ctx, 200*time.Millisecond)
-		w.hub.UpdateUser(email(victim), func(u *idxtest.User) { u.Blocked = false })
-		w.ledger.block(victim)
+		if step%3 == 0 {
+			w.hub.UpdateUser(email(victim), func(u *idxtest.User) { u.Blocked = false })
+			w.ledger.block(victim)
+		}
 	}
 }
 
