@@ -239,12 +239,14 @@ func installed(t testing.TB) bool {
 	return err == nil
 }
 
-// Eventually waits until ok holds, and ends the test if that takes too long.
+// Eventually waits until ok holds, and ends the test if that takes too long: longer than a
+// failover after an election that nobody has won, or than the 30 s for which a sentinel that
+// did not get to run for two does nothing.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !ok() {
 		if time.Now().After(deadline) {
 			t.Fatalf("redistest: still not so: %s", what)
