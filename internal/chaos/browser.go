@@ -170,7 +170,7 @@ func (w *world) exchange(ctx context.Context, b *browser, instance int, cookies 
 	a.began = time.Now()
 	resp, err := w.balancer.send(r, instance)
 	a.receive(resp, err)
-	if err == nil {
+	if a.err == nil { // a session of which half an answer tells is no promise
 		if b != nil {
 			b.jar.SetCookies(at, resp.Cookies())
 		}

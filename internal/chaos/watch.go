@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -56,7 +57,8 @@ func (w *world) look(ctx context.Context, n int) {
 		if path == "/healthz" && !i.down.Load() {
 			w.stalled(time.Since(began))
 		}
-		if ctx.Err() != nil || i.down.Load() || path == "/readyz" && w.tally.readiness().of(n) != want {
+		// One that has just gone on may need longer than the balancer waits.
+		if ctx.Err() != nil || i.down.Load() || errors.Is(err, errHung) || path == "/readyz" && w.tally.readiness().of(n) != want {
 			continue
 		}
 		switch {
