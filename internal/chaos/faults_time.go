@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,8 +60,25 @@ var timeFaults = []*fault{
 			return w.expect(ctx, http.StatusServiceUnavailable)
 		},
 		end:   do(func(w *world) { w.hub.ClearFault() }),
-		after: rereadAll,
+		after: welcomeAll,
 	},
+}
+
+// welcomeAll waits until everybody who is signed in gets his pages again, and then does what
+// is done after each outage of the API. Whose copy is too old to be shown is refused until
+// the API was asked, and at first it is asked by one call alone.
+func welcomeAll(ctx context.Context, w *world) error {
+	err := until(ctx, usualAgain, "everybody gets his pages again", func() bool {
+		w.still.Lock()
+		defer w.still.Unlock()
+		return !slices.ContainsFunc(w.browsers, func(b *browser) bool {
+			return w.ledger.isLive(b.token()) && b.get(ctx, "/api/me").status == http.StatusServiceUnavailable
+		})
+	})
+	if err != nil {
+		w.report(violation{kind: notNormal, text: err.Error()})
+	}
+	return rereadAll(ctx, w)
 }
 
 // quiet waits until nobody has asked the API for a while.
