@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/idxauth/idxauth/internal/ports"
 )
 
 // redisServer is a redis-server of this run's own, without persistence.
@@ -23,13 +25,11 @@ type redisServer struct {
 }
 
 func startRedis(ctx context.Context, on core) (*redisServer, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, port, err := ports.Free()
 	if err != nil {
 		return nil, err
 	}
-	s := &redisServer{address: l.Addr().String()}
-	l.Close()
-	_, port, _ := net.SplitHostPort(s.address)
+	s := &redisServer{address: address}
 	if s.dir, err = os.MkdirTemp("", "peers-redis-"); err != nil {
 		return nil, err
 	}
