@@ -264,7 +264,13 @@ func (l *ledger) judge(a *answer) (found []violation) {
 	report := func(kind, format string, args ...any) {
 		found = append(found, violation{kind: kind, text: fmt.Sprintf("%s %s: %s", a.kind, a.path, fmt.Sprintf(format, args...))})
 	}
-	if bound := l.bound(a); a.took() > bound {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	bound, mayRefuse := a.terms.bound(a.kind), a.terms.refused[a.kind]
+	if l.isLikeLogin(a) {
+		bound, mayRefuse = max(bound, a.terms.login), mayRefuse || a.terms.refused[kindLogin]
+	}
+	if a.took() > bound {
 		found = append(found, violation{kind: slow, text: fmt.Sprintf("%s %s: %v, want at most %v", a.kind, a.path, a.took().Round(time.Millisecond), bound), by: a.took() - bound, at: a.ended})
 	}
 	if a.err != nil {
@@ -273,8 +279,6 @@ func (l *ledger) judge(a *answer) (found []violation) {
 		}
 		return found
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	p := l.sessions[a.token]
 	l.judgeUsers(a, p, report)
 	if a.header["Set-Cookie"] != nil && !strings.Contains(a.header.Get("Cache-Control"), "no-store") {
@@ -282,7 +286,7 @@ func (l *ledger) judge(a *answer) (found []violation) {
 	}
 	switch {
 	case a.status == 503:
-		if !a.terms.refused[a.kind] || a.terms.byDeaf && a.header.Get(servedBy) != strconv.Itoa(deaf) {
+		if !mayRefuse || a.terms.byDeaf && a.header.Get(servedBy) != strconv.Itoa(deaf) {
 			found = append(found, violation{kind: refused, text: fmt.Sprintf("%s %s: 503 %s of instance %s at %s", a.kind, a.path, code(a.body), a.header.Get(servedBy), a.ended.Format("15:04:05.000")), at: saysRedis(a)})
 		}
 		if a.header.Get("Retry-After") == "" {
@@ -318,17 +322,11 @@ func (l *ledger) judge(a *answer) (found []violation) {
 	return found
 }
 
-// bound is within what a request is answered. The first page of a user whose account has
-// just changed waits for the API, as a login does: a webhook has said that the copy in the
-// session is wrong.
-func (l *ledger) bound(a *answer) time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	bound := a.terms.bound(a.kind)
-	if a.kind != kindPublic && a.began.Before(l.blocked[a.user].Add(longestLag)) {
-		bound = max(bound, a.terms.login)
-	}
-	return bound
+// isLikeLogin reports whether an answer may take as long as that of a login, and be refused
+// for the same reasons. The first page of a user whose account has just changed is so: a
+// webhook has said that the copy in the session is wrong, and the account is read first.
+func (l *ledger) isLikeLogin(a *answer) bool {
+	return a.kind != kindPublic && a.began.Before(l.blocked[a.user].Add(longestLag))
 }
 
 type reporter func(kind, format string, args ...any)

@@ -71,6 +71,11 @@ func TestLedgerFindsViolations(t *testing.T) {
 			a.status, a.body, a.terms = 503, nil, &terms{view: time.Second, refused: logins}
 			a.header.Set("Retry-After", "2")
 		}), refused},
+		{"a page that waits for the API, of an account that has just changed", good(func(a *answer) {
+			a.user, a.status, a.body, a.terms = 1, 503, nil, &terms{view: time.Second, login: 10 * time.Second, refused: logins}
+			a.ended = a.began.Add(5 * time.Second)
+			a.header.Set("Retry-After", "2")
+		}), ""},
 		{"a loop that is none", good(func(a *answer) { a.status, a.body = 400, []byte(`<p class="code">too_many_attempts · X</p>`) }), odd},
 		{"a loop to the application, as Redis evicts", good(func(a *answer) {
 			a.status, a.body, a.terms = 400, []byte(`<p class="code">too_many_attempts · X</p>`), &terms{view: time.Second, evicts: true}
@@ -104,6 +109,7 @@ func TestLedgerFindsViolations(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			l := newLedger()
+			l.block(1)
 			for token, end := range map[string]time.Time{"ada": {}, "gone": now.Add(-time.Minute), "just gone": now.Add(-time.Millisecond)} {
 				l.sessions[token] = &promise{token: token, user: 1, end: end, note: "mine", before: []dated{
 					{"before", now.Add(-time.Minute)}, {"just before", now.Add(-time.Millisecond)}}}
