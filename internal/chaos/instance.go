@@ -186,7 +186,7 @@ func (i *instance) setClock(o offset) error {
 
 // ask asks the part of the process that the overlay has added.
 func (i *instance) ask(path string, values url.Values) ([]byte, error) {
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", i.socket())
