@@ -69,7 +69,7 @@ type result struct {
 func (w *world) try(ctx context.Context, f *fault) (*result, error) {
 	began, calls, retried := time.Now(), w.api.calls.Load(), w.balancer.retried.Load()
 	w.tally = newTally()
-	w.tally.noRedis = f.refused[kindView]
+	w.tally.noRedis = f.refused[kindView] && !f.hangs
 	panics := w.panics()
 	var logged []int
 	for _, i := range w.instances {

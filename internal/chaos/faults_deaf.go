@@ -34,8 +34,9 @@ func frozen() *fault {
 	var answers []*answer
 	return &fault{
 		name: "an instance frozen (SIGSTOP) for 4 s, then going on", on: onOne,
-		sees:  "what it was serving hangs until the balancer gives up; the other instance serves the rest; then maybe once a 503",
-		terms: terms{view: hungFor + time.Second, login: hungFor + time.Second, lag: time.Second, refused: nothing, hangs: true},
+		sees: "what it was serving hangs until the balancer gives up; the other instance serves the rest; then maybe once a 503",
+		// It may refuse what it was doing when it was stopped: that has taken too long.
+		terms: terms{view: hungFor + time.Second, login: hungFor + time.Second, lag: time.Second, refused: everything, byDeaf: true, hangs: true},
 		begin: do(func(w *world) {
 			w.still.Lock() // or who asked before would wait for as long as it takes
 			defer w.still.Unlock()
@@ -70,9 +71,6 @@ func frozen() *fault {
 		},
 		end: func(ctx context.Context, w *world) error {
 			goesOn := time.Now()
-			t := *w.terms.Load()
-			t.refused = everything // what it was doing has taken too long
-			w.terms.Store(&t)
 			err := w.instances[deaf].thaw()
 			waiting.Wait()
 			w.balancer.patience.Store(0)
