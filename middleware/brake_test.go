@@ -536,3 +536,48 @@ func TestUnverifiedUsersWhileTheAPIHangs(t *testing.T) {
 		}
 	}, func(c *middleware.Config) { c.APIRate = -1 })
 }
+
+// Who could not be let in any more waits no longer than for the one call that finds out that
+// the API is back.
+func TestOverdueSessionsAreBackWithTheAPI(t *testing.T) {
+	timed(t, func(t *testing.T, a *app) {
+		var browsers []*browser
+		for i := range 8 {
+			u := a.hub.AddUser(idxtest.User{Email: fmt.Sprintf("user%d@example.com", i), Password: idxtest.Password, EmailVerified: true})
+			b := a.browser()
+			b.signIn("/dashboard/", u)
+			browsers = append(browsers, b)
+		}
+		view := func() (refused int) {
+			for _, b := range browsers {
+				if b.comeBack("/dashboard/").StatusCode == http.StatusServiceUnavailable {
+					refused++
+				}
+			}
+			return refused
+		}
+		later(6 * time.Minute)
+		a.hub.SetFault(idxtest.Fault{Kind: idxtest.ServerError})
+		for range 32 * 6 {
+			view()
+			later(10 * time.Second)
+		}
+		if n := view(); n != len(browsers) {
+			t.Fatalf("%d of %d are refused after StaleFor", n, len(browsers))
+		}
+		later(5 * time.Second)
+		a.hub.SetFault(idxtest.Fault{Kind: idxtest.SlowHeaders, Delay: 100 * time.Millisecond})
+		var all sync.WaitGroup
+		for _, b := range browsers { // one finds out, the others are refused meanwhile
+			all.Go(func() { b.comeBack("/dashboard/") })
+		}
+		all.Wait()
+		later(trialPause)
+		if n := view(); n != 0 {
+			t.Errorf("%d of %d are refused although the API has answered", n, len(browsers))
+		}
+	}, func(c *middleware.Config) { c.APIRate = -1 })
+}
+
+// trialPause is when to come back while somebody tries whether the API is back.
+const trialPause = 500 * time.Millisecond

@@ -71,6 +71,9 @@ func (a *Auth) current(ctx context.Context, s *session.Session) (*session.Sessio
 	if a.rereadFailed.seen(s.ID(), time.Now(), rereadPause) {
 		return nil, refuse(ProviderDown, errors.New("the account could not be read a moment ago"))
 	}
+	if err := a.knownToFail(s); err != nil {
+		return nil, err
+	}
 	fresh, err := a.reread(ctx, s, false)
 	if err == nil || isStranger(err) || ctx.Err() != nil {
 		return fresh, err
@@ -80,7 +83,7 @@ func (a *Auth) current(ctx context.Context, s *session.Session) (*session.Sessio
 			return fresh, nil // the first failure: from now on for StaleFor
 		}
 	}
-	if reasonOf(err) != StoreDown { // which has a pause of its own
+	if reasonOf(err) != StoreDown && !wasNotAsked(err) { // those have pauses of their own
 		a.rereadFailed.first(s.ID(), time.Now(), rereadPause)
 	}
 	return nil, err
@@ -135,9 +138,8 @@ func (a *Auth) Refresh(ctx context.Context) (*Identity, error) {
 // not tried again at once; but if LoginRadius was not asked it is, or those who were not
 // its first callers after an outage would go on with copies from before.
 func (a *Auth) rereadLater(ctx context.Context, s *session.Session) {
-	user, ok := s.Principal().(*Identity)
-	if ok && !user.private.failedAt.IsZero() && a.brake.quietRereads.check() != nil {
-		return // all is known that there is to know
+	if a.knownToFail(s) != nil {
+		return
 	}
 	pause := rereadEvery
 	if a.revalidate > 0 {
@@ -158,6 +160,15 @@ func (a *Auth) rereadLater(ctx context.Context, s *session.Session) {
 	if !began { // too many others: the next request tries
 		a.rereadTried.forget(s.ID())
 	}
+}
+
+// knownToFail returns the error of a reading that would find out nothing: the API is left
+// alone just now, and that reading has failed is noted in s already.
+func (a *Auth) knownToFail(s *session.Session) error {
+	if user, ok := s.Principal().(*Identity); ok && !user.private.failedAt.IsZero() {
+		return a.brake.quietRereads.check()
+	}
+	return nil
 }
 
 // reread reads the account of s, once for all that ask at the same time, and brings
