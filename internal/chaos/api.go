@@ -15,6 +15,7 @@ import (
 type api struct {
 	addr    string
 	calls   atomic.Int64
+	current atomic.Pointer[atomic.Int64] // calls under way that have begun since age was called
 	handler http.Handler
 	server  *http.Server
 }
@@ -25,8 +26,12 @@ func startAPI(hub *idxtest.Server) (*api, error) {
 		return nil, err
 	}
 	a := &api{addr: addr, handler: hub.Handler()}
+	a.age()
 	return a, a.open()
 }
+
+// age returns what counts those of the calls so far that are still under way.
+func (a *api) age() (old *atomic.Int64) { return a.current.Swap(new(atomic.Int64)) }
 
 // open listens, at the same address as before: nobody else is given its port meanwhile.
 func (a *api) open() error {
@@ -38,6 +43,9 @@ func (a *api) open() error {
 		ReadHeaderTimeout: 10 * time.Second,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			a.calls.Add(1)
+			underWay := a.current.Load()
+			underWay.Add(1)
+			defer underWay.Add(-1)
 			a.handler.ServeHTTP(w, r)
 		}),
 	}

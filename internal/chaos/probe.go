@@ -60,12 +60,17 @@ func insist(ctx context.Context, status int, ask func() *answer) error {
 }
 
 // recovery waits until everything works at all instances, and returns how long after the
-// given time that began.
+// given time that began. Calls of the API from before that still fail can keep logins out
+// for a moment more.
 func (w *world) recovery(ctx context.Context, mended time.Time, within time.Duration) (time.Duration, error) {
 	var since time.Time
+	old := w.api.age()
 	for row := 0; row < probes; {
 		began := time.Now()
 		var failed error
+		if n := old.Load(); n > 0 {
+			failed = fmt.Errorf("%d calls of the API from before are still under way", n)
+		}
 		for n := range w.instances {
 			if err := w.probe(ctx, n); err != nil {
 				failed = fmt.Errorf("instance %d: %w", n, err)
