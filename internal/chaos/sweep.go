@@ -50,8 +50,12 @@ func (w *world) expectOver(ctx context.Context, p promise) {
 		return true
 	}
 	err := until(ctx, 5*time.Second, "the session has ended", isOver)
-	if err != nil && w.tally.lostPromises() {
-		// Whoever has promised it is no more.
+	losesData := w.terms.Load().losesData
+	if err != nil && losesData {
+		w.report(violation{kind: byRedisBack, text: fmt.Sprintf("the session of %s, %s", user(p.user), p.doubt)})
+	}
+	if err != nil && (w.tally.lostPromises() || losesData) {
+		// Whoever has promised it is no more, or Redis has forgotten that it was done.
 		if p.doubt == beingBlocked {
 			w.hub.SendWebhook(idx.EventBlockAccount, email(p.user))
 			w.hub.WaitWebhooks()
