@@ -24,8 +24,9 @@ const (
 var errDown = errors.New("redis did not answer a moment ago")
 
 // node is one Redis server: the only one, the master behind Sentinel, or one master
-// of a cluster. While it is down, nobody waits for it: operations fail at once, and
-// a probe in the background finds out when it is back.
+// of a cluster. While it is down, operations fail at once, and a probe in the background
+// finds out when it is back; only who comes after a second in which nobody asked waits for
+// that.
 type node struct {
 	store  *redisStore
 	client redis.UniversalClient // of this server alone; the store's if that is not a cluster's
@@ -114,8 +115,8 @@ func ask[T any](ctx context.Context, s *redisStore, key string, op func(context.
 }
 
 // up reports whether n may be asked. If not, it sees to it that somebody finds out
-// when it may. Where nobody has asked for long, whoever comes finds out himself: it may
-// have been back for hours.
+// when it may. Where nobody has asked for long, whoever comes waits for the answer: it may
+// have been back for hours, and he may need more than one thing of it.
 func (n *node) up() bool {
 	if !n.down.Load() {
 		return true
@@ -123,8 +124,18 @@ func (n *node) up() bool {
 	now := int64(time.Since(processStart))
 	last := n.probedAt.Load()
 	if now-last >= int64(probeEvery) && n.probedAt.CompareAndSwap(last, now) {
-		go n.probe()
-		return now-last >= int64(probeStale)
+		found := make(chan struct{})
+		go func() {
+			defer close(found)
+			n.probe()
+		}()
+		if now-last >= int64(probeStale) {
+			select {
+			case <-found:
+			case <-time.After(probeTimeout):
+			}
+			return !n.down.Load()
+		}
 	}
 	return false
 }
@@ -145,7 +156,7 @@ func (n *node) report(ctx context.Context, err error) {
 		if cluster, ok := n.store.client.(*redis.ClusterClient); ok {
 			cluster.ReloadState(context.Background()) // another one may be master now
 		}
-		n.up()
+		go n.up()
 	}
 }
 

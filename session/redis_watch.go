@@ -123,7 +123,8 @@ const (
 	veryLong   = time.Minute            // after a refusal, which will be repeated
 )
 
-// run keeps the stream up until the watch is closed or the node has left.
+// run keeps the stream up until the watch is closed, or the node has left or is asked by
+// nobody any more.
 func (s *stream) run(client *redis.Client) {
 	defer s.end()
 	for pause := shortPause; s.watch.life.Err() == nil; {
