@@ -99,17 +99,14 @@ type quiet struct {
 	until atomic.Pointer[time.Time]
 }
 
-// note hears how a call has failed.
+// note hears how a call has ended. A verdict about a token or an account is an answer.
 func (q *quiet) note(err error) {
+	apiErr, isAnswer := errors.AsType[*idx.APIError](err)
+	isVerdict := isAnswer && (errors.Is(apiErr, idx.ErrTokenInvalid) || errors.Is(apiErr, idx.ErrAccountDenied))
 	if left := retryAfter(err); left > 0 {
 		until := time.Now().Add(left)
 		q.until.Store(&until)
-	}
-}
-
-// end hears that a call was answered.
-func (q *quiet) end() {
-	if q.until.Load() != nil {
+	} else if (err == nil || isVerdict) && q.until.Load() != nil {
 		q.until.Store(nil)
 	}
 }

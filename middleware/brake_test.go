@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -581,3 +583,54 @@ func TestOverdueSessionsAreBackWithTheAPI(t *testing.T) {
 
 // trialPause is when to come back while somebody tries whether the API is back.
 const trialPause = 500 * time.Millisecond
+
+// A firewall that does not like tokens: no more than five with one state.
+func TestTokensThatAFirewallRefuses(t *testing.T) {
+	var calls atomic.Int32
+	timed(t, func(t *testing.T, a *app) {
+		b := a.browser()
+		start := b.step(b.request("GET", "/dashboard/"))
+		at, err := start.Location()
+		if err != nil {
+			t.Fatal(err)
+		}
+		back := at.Query().Get("return_url")
+		for range 50 {
+			b.step(b.request("GET", back+"&token=00000000-0000-0000-0000-00000000000"+string("123456789"[calls.Load()%9])))
+			later(time.Second)
+		}
+		if n := calls.Load(); n > 5 {
+			t.Errorf("one state, and %d calls of the API", n)
+		}
+	}, func(c *middleware.Config) {
+		c.IDX.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			calls.Add(1)
+			return &http.Response{StatusCode: 403, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("forbidden")), Request: r}, nil
+		})}
+	})
+}
+
+// A verdict is an answer too.
+func TestNobodyIsRefusedAfterAVerdict(t *testing.T) {
+	timed(t, func(t *testing.T, a *app) {
+		var browsers []*browser
+		var addresses []string
+		for range 8 {
+			b := a.browser()
+			browsers, addresses = append(browsers, b), append(addresses, b.callback("/dashboard/", idxtest.Ada).String())
+		}
+		a.hub.SetFault(idxtest.Fault{Kind: idxtest.ServerError})
+		for i := range 5 {
+			browsers[i].comeBack(addresses[i]).want(t, 503, "provider_unavailable")
+		}
+		later(10 * time.Second)
+		a.hub.SetFault(idxtest.Fault{Kind: idxtest.SlowHeaders, Delay: 100 * time.Millisecond})
+		var first sync.WaitGroup
+		dead, _, _ := strings.Cut(addresses[5], "token=")
+		first.Go(func() { browsers[5].comeBack(dead+"token=11111111-1111-4111-8111-111111111111").want(t, 302, "") })
+		synctest.Wait()
+		browsers[6].comeBack(addresses[6]).want(t, 503, "provider_unavailable")
+		first.Wait()
+		browsers[7].comeBack(addresses[7]).want(t, 303, "")
+	}, func(c *middleware.Config) { c.APIRate = -1 })
+}

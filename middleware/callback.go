@@ -26,7 +26,8 @@ const (
 
 	// maxExchanges is how many tokens may be brought in with one state, in one process,
 	// before it is refused. Each costs a call to the API, whose number is limited for the
-	// whole tenant; a visitor needs one, and some more if he reloads a page of a fault.
+	// whole tenant; a visitor needs one. Those that an API which is down did not answer do
+	// not count, nor those that were too many: he reloads such a page.
 	maxExchanges = 5
 
 	// maxExpiryWait is how long a login waits for the token's expiry when it has the
@@ -192,7 +193,7 @@ func (a *Auth) signIn(w http.ResponseWriter, r *http.Request, cb *callback) erro
 		return refuse(StateReused, errors.New("too many tokens came with it"))
 	}
 	user, err := a.exchange(ctx, cb.token)
-	if reason := reasonOf(err); (reason == TooBusy || reason == ProviderDown) && ctx.Err() == nil {
+	if (reasonOf(err) == TooBusy || isNoAnswer(err)) && ctx.Err() == nil {
 		a.exchanges.giveBack(cb.query.Get("state"))
 	}
 	if err != nil {
@@ -245,6 +246,13 @@ func (a *Auth) signIn(w http.ResponseWriter, r *http.Request, cb *callback) erro
 		http.SetCookie(w, a.site.cookie(purposeParked, "", -time.Second))
 	}
 	return nil
+}
+
+// isNoAnswer reports whether err is that of an API that is down. A firewall can refuse a
+// single token for as often as somebody brings it in.
+func isNoAnswer(err error) bool {
+	apiErr, isAnswer := errors.AsType[*idx.APIError](err)
+	return reasonOf(err) == ProviderDown && (!isAnswer || apiErr.Status == http.StatusTooManyRequests || apiErr.Status >= 500)
 }
 
 // exchange returns the user to whom token was issued, if the account may sign in.
@@ -306,11 +314,11 @@ func (a *Auth) askForToken(ctx context.Context, token idx.Token) (exchanged, err
 	expires := a.askExpiry(ctx, token)
 	x := exchanged{started: time.Now()}
 	var err error
-	if x.profile, err = a.provider.Profile(ctx, token); err != nil {
-		a.brake.quietLogins.note(err)
+	x.profile, err = a.provider.Profile(ctx, token)
+	a.brake.quietLogins.note(err)
+	if err != nil {
 		return exchanged{}, err
 	}
-	a.brake.quietLogins.end()
 	select {
 	case x.expires = <-expires:
 	case <-time.After(maxExpiryWait): // the login does not hang on it

@@ -120,13 +120,14 @@ type Config struct {
 	//     the user. A user who changes the password has to sign in again.
 	//   - DeleteAccount removes all that is kept about the user.
 	//   - After any other change the account is read before the next request of each
-	//     session for a protected page. While the API gives no answer, the last copy is
-	//     good for StaleFor. Public pages show it once more.
+	//     session for a protected page. While the API gives no answer, or APIRate is used
+	//     up, the last copy is good for StaleFor. Public pages show it once more.
 	//
-	// A webhook counts once, on whichever instance, and for half an hour. LoginRadius
-	// does not promise to send any, or one again: while the store does not answer, the
-	// route says 503, and tries for a minute by itself. So webhooks make changes known
-	// sooner; that they become known is for Revalidate.
+	// A webhook has its effect once, on whichever instance, and is known for half an hour;
+	// one whose effect could not be confirmed is done again. LoginRadius does not promise
+	// to send any, or one again: while the store does not answer, the route says 503, and
+	// tries for a minute by itself. So webhooks make changes known sooner; that they become
+	// known is for Revalidate.
 	Webhooks bool
 
 	// Devices mounts a page where users see where they are signed in, and end one of
@@ -177,8 +178,9 @@ type Hooks struct {
 	// new may be changed.
 	OnRefresh func(ctx context.Context, old, new *Identity)
 
-	// OnWebhook runs after a webhook has had its effect here ([Config].Webhooks), once
-	// for each. Its profile is no proof of anything; see [idx.Webhook].
+	// OnWebhook runs after a webhook has had its effect ([Config].Webhooks), on the
+	// instance that has seen to it: once for each, or not at all if that instance is
+	// stopped just then. Its profile is no proof of anything; see [idx.Webhook].
 	OnWebhook func(ctx context.Context, hook *idx.Webhook)
 
 	// OnLogout runs after a session was ended by its user.

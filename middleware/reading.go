@@ -83,10 +83,9 @@ func (a *Auth) askProvider(ctx context.Context, user *Identity) (*idx.Profile, e
 	} else {
 		profile, err = a.provider.Profile(ctx, user.AccessToken())
 	}
+	a.brake.quietRereads.note(err)
 	if err != nil {
-		a.brake.quietRereads.note(err)
 		return nil, providerRefusal(err)
 	}
-	a.brake.quietRereads.end()
 	return profile, nil
 }

@@ -83,7 +83,10 @@ func (a *Auth) current(ctx context.Context, s *session.Session) (*session.Sessio
 			return fresh, nil // the first failure: from now on for StaleFor
 		}
 	}
-	if reasonOf(err) != StoreDown && !wasNotAsked(err) { // those have pauses of their own
+	// Neither is a call that was not made, nor, as a rule, what the store could not keep: the
+	// next one finds the reading there. One for a mark is left there only with a secret.
+	isLost := s.Marked() && a.accounts == nil
+	if !wasNotAsked(err) && (reasonOf(err) != StoreDown || isLost) {
 		a.rereadFailed.first(s.ID(), time.Now(), rereadPause)
 	}
 	return nil, err

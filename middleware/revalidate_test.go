@@ -706,3 +706,42 @@ func TestCloseWaitsForAllThatAsksTheAPI(t *testing.T) {
 		c.Provider = p
 	})
 }
+
+// failsToUpdate is a store that takes no changes of sessions.
+type failsToUpdate struct {
+	session.Store
+	down atomic.Bool
+}
+
+func (f *failsToUpdate) Update(ctx context.Context, k session.Key, old, data []byte, seen uint8, expires time.Time) error {
+	if f.down.Load() {
+		return errDown
+	}
+	return f.Store.Update(ctx, k, old, data, seen, expires)
+}
+
+// What the store cannot keep is not read again for each page.
+func TestReadingsThatCannotBeKept(t *testing.T) {
+	store := &failsToUpdate{Store: session.NewMemory()}
+	for name, change := range map[string]func(*middleware.Config){"secret": func(*middleware.Config) {}, "no secret": withoutSecret} {
+		t.Run(name, func(t *testing.T) {
+			timed(t, func(t *testing.T, a *app) {
+				b := a.browser()
+				b.signIn("/dashboard/", idxtest.Ada)
+				if _, err := a.auth.Sessions().MarkUser(t.Context(), idxtest.Ada.UID); err != nil {
+					t.Fatal(err)
+				}
+				store.down.Store(true)
+				calls := len(a.hub.Requests())
+				for range 20 {
+					b.step(b.request("GET", "/dashboard/"))
+					later(100 * time.Millisecond)
+				}
+				if n := len(a.hub.Requests()) - calls; n > 2 {
+					t.Errorf("20 pages in two seconds made %d calls of the API", n)
+				}
+				store.down.Store(false)
+			}, change, func(c *middleware.Config) { c.Store = store })
+		})
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/idxauth/idxauth/idx"
@@ -46,7 +47,12 @@ func (a *Auth) serveWebhook(w http.ResponseWriter, r *http.Request) {
 	}
 	task := &webhookTask{auth: a, hook: hook}
 	rand.Read(task.mark[:])
-	if err := task.do(context.WithoutCancel(r.Context())); err != nil {
+	ctx := context.WithoutCancel(r.Context())
+	err = task.do(ctx)
+	if errors.Is(err, errWebhookBusy) && sleep(r.Context(), webhookRetryEvery) { // as a rule the other one is done by then
+		err = task.do(ctx)
+	}
+	if err != nil {
 		if !a.webhookTasks.Go(r.Context(), webhookRetries, task.keepDoing) {
 			task.giveUp(r.Context())
 		}
@@ -88,38 +94,54 @@ type webhookTask struct {
 	auth *Auth
 	hook *idx.Webhook
 	mark [8]byte // tells our own claim from another's
+
+	outcome  string // of act
+	sessions int
 }
 
-// webhookDone is claimed for a webhook that has had its effect.
+// webhookDone is what is claimed begins with for a webhook that has had its effect. The mark
+// of the one who has done it follows.
 var webhookDone = []byte("done")
 
 var errWebhookBusy = errors.New("another delivery of the webhook is being handled")
 
 // do is nil if nothing is left to be done.
 func (t *webhookTask) do(ctx context.Context) error {
-	name := hashName("webhook", t.hook.ID)
+	name, done := hashName("webhook", t.hook.ID), slices.Concat(webhookDone, t.mark[:])
 	held, err := t.auth.sessions.Claim(ctx, name, t.mark[:], webhookClaim)
 	switch {
 	case err != nil:
 		return err
-	case bytes.Equal(held, webhookDone):
+	case bytes.Equal(held, done): // by us: only the answer was lost
+		t.tell(ctx)
+		return nil
+	case bytes.HasPrefix(held, webhookDone):
 		t.log(ctx, "repeated", 0)
 		return nil
 	case held != nil && !bytes.Equal(held, t.mark[:]):
 		return errWebhookBusy
 	}
-	outcome, n, err := t.act(ctx)
+	t.outcome, t.sessions, err = t.act(ctx)
 	if err != nil {
 		return err
 	}
-	if _, err := t.auth.sessions.Swap(ctx, name, nil, webhookDone, webhookWindow+2*clockSkew); err != nil {
+	isOurs, err := t.auth.sessions.Swap(ctx, name, t.mark[:], done, webhookWindow+2*clockSkew)
+	if err != nil {
 		return err // and what it does can be repeated
 	}
-	t.log(ctx, outcome, n)
+	if !isOurs { // it took longer than the claim: another one may be at work
+		return errWebhookBusy
+	}
+	t.tell(ctx)
+	return nil
+}
+
+// tell tells of what the webhook has done.
+func (t *webhookTask) tell(ctx context.Context) {
+	t.log(ctx, t.outcome, t.sessions)
 	if hooked := t.auth.hooks.OnWebhook; hooked != nil {
 		hooked(ctx, t.hook)
 	}
-	return nil
 }
 
 // act does what the event asks for, and says what it was and to how many sessions. It

@@ -590,3 +590,103 @@ func TestWebhooksBeyondThoseThatAreTriedAgain(t *testing.T) {
 		later(2 * time.Second)
 	}, webhooks, func(c *middleware.Config) { c.Store = store })
 }
+
+// losesAnswer is a store whose answer to the next swaps of webhooks is lost.
+type losesAnswer struct {
+	session.Store
+	lose atomic.Bool
+}
+
+func (s *losesAnswer) Swap(ctx context.Context, space, name string, old, value []byte, ttl time.Duration) (bool, error) {
+	ok, err := s.Store.Swap(ctx, space, name, old, value, ttl)
+	if s.lose.Swap(false) {
+		return false, errDown
+	}
+	return ok, err
+}
+
+// The answer of the store is lost that says that a webhook has had its effect: the
+// application hears of it all the same.
+func TestWebhookWhoseEffectIsNotConfirmed(t *testing.T) {
+	told := new(hooked)
+	store := &losesAnswer{Store: session.NewMemory()}
+	timed(t, func(t *testing.T, a *app) {
+		store.lose.Store(true)
+		a.signed(hookAbout("resetpassword", idxtest.Ada.UID)).want(t, 503, "")
+		later(5 * time.Second)
+		if got := told.take(); len(got) != 1 {
+			t.Errorf("the application was told of %v, want one\n%s", got, a.log.String())
+		}
+	}, told.config, func(c *middleware.Config) { c.Store = store })
+}
+
+// takesTime is a store that takes its time to end the sessions of a user.
+type takesTime struct {
+	session.Store
+	time atomic.Int64
+}
+
+func (f *takesTime) DeleteUser(ctx context.Context, k session.Key, keep string) ([]string, error) {
+	time.Sleep(time.Duration(f.time.Load()))
+	return f.Store.DeleteUser(ctx, k, keep)
+}
+
+// Two deliveries at the same time: nothing is wrong.
+func TestWebhookTwiceAtTheSameTime(t *testing.T) {
+	told := new(hooked)
+	store := &takesTime{Store: session.NewMemory()}
+	store.time.Store(int64(50 * time.Millisecond))
+	var faults atomic.Int32
+	timed(t, func(t *testing.T, a *app) {
+		body := hookAbout("resetpassword", idxtest.Ada.UID)
+		go a.signed(body)
+		later(10 * time.Millisecond)
+		a.signed(body).want(t, 200, "")
+		later(5 * time.Second)
+		if n := faults.Load(); n > 0 || strings.Contains(a.log.String(), "level=ERROR") {
+			t.Errorf("OnError %d times:\n%s", n, a.log.String())
+		}
+	}, told.config, func(c *middleware.Config) {
+		c.Store = store
+		c.Hooks.OnError = func(context.Context, middleware.Problem) { faults.Add(1) }
+	})
+}
+
+// Nor is anything lost if the process stops then.
+func TestWebhookTwiceThenClose(t *testing.T) {
+	store := &takesTime{Store: session.NewMemory()}
+	store.time.Store(int64(50 * time.Millisecond))
+	timed(t, func(t *testing.T, a *app) {
+		body := hookAbout("resetpassword", idxtest.Ada.UID)
+		go a.signed(body)
+		later(10 * time.Millisecond)
+		a.signed(body)
+		later(100 * time.Millisecond)
+		a.auth.Close()
+		if strings.Contains(a.log.String(), "without effect") {
+			t.Errorf("had its effect, but:\n%s", a.log.String())
+		}
+	}, webhooks, func(c *middleware.Config) { c.Store = store })
+}
+
+// Where a slow try outlasts its claim and another delivery begins, the application hears of
+// it once.
+func TestWebhookThatOutlastsItsClaim(t *testing.T) {
+	told := new(hooked)
+	store := &takesTime{Store: session.NewMemory()}
+	late := &failsLate{Store: store}
+	timed(t, func(t *testing.T, a *app) {
+		body := hookAbout("resetpassword", idxtest.Ada.UID)
+		late.down.Store(true)
+		go a.signed(body)
+		later(13500 * time.Millisecond)
+		store.time.Store(int64(3 * time.Second))
+		late.down.Store(false)
+		later(2 * time.Second)
+		a.signed(body)
+		later(20 * time.Second)
+		if got := told.take(); len(got) != 1 {
+			t.Errorf("the application was told of %v, want one", got)
+		}
+	}, told.config, func(c *middleware.Config) { c.Store = late })
+}
