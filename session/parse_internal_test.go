@@ -136,7 +136,7 @@ func FuzzParseRecord(f *testing.F) {
 	values := encodeValues(map[string]string{"a": "1", "b": `"x"`})
 	for _, r := range []record{
 		{created: 1, deadline: 2, user: "u"},
-		{created: 1790000000000, deadline: 1790600000000, user: "ada", data: "data", values: values},
+		{created: 1790000000, deadline: 1790600000, user: "ada", data: "data", values: values},
 	} {
 		b, err := r.appendTo(nil)
 		if err != nil {
@@ -257,7 +257,7 @@ func TestEveryCharacterOfTheCookieCounts(t *testing.T) {
 }
 
 func TestRecordOfALaterRelease(t *testing.T) {
-	now := time.Now().UnixMilli()
+	now := time.Now().Unix()
 	r := record{created: now, deadline: now + 1, user: "ada", data: "data"}
 	b, _ := r.appendTo(nil)
 	b = append(b, 3, 'n', 'e', 'w')

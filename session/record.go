@@ -12,6 +12,10 @@ import (
 // behind the known ones need no new version: they are skipped here.
 const recordVersion = 1
 
+// maxTime is the last second of the year 9999. What is later can be neither compared with
+// the present nor written as JSON.
+const maxTime = 253402300799
+
 var (
 	errVersion = errors.New("unknown version")
 	errFormat  = errors.New("malformed record")
@@ -60,7 +64,7 @@ func parseRecord(b string) (r record, err error) {
 	r.user = cutText(&b, &ok)
 	r.data = cutText(&b, &ok)
 	r.values = cutText(&b, &ok)
-	if !ok || r.created < 0 || r.deadline < r.created || len(r.user) == 0 {
+	if !ok || r.created < 0 || r.deadline < r.created || r.deadline > maxTime || len(r.user) == 0 {
 		return record{}, errFormat
 	}
 	return r, nil
