@@ -99,7 +99,8 @@ type quiet struct {
 	until atomic.Pointer[time.Time]
 }
 
-// note hears how a call has ended. A verdict about a token or an account is an answer.
+// note hears how a call has ended. A verdict about a token or an account is an answer, if it
+// came from the API: a token of no form is never sent.
 func (q *quiet) note(err error) {
 	apiErr, isAnswer := errors.AsType[*idx.APIError](err)
 	isVerdict := isAnswer && (errors.Is(apiErr, idx.ErrTokenInvalid) || errors.Is(apiErr, idx.ErrAccountDenied))

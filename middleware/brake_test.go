@@ -487,28 +487,42 @@ func TestReloadsInAnOutageUseNothingUp(t *testing.T) {
 }
 
 // One who was refused while another one tried whether the API is back keeps nobody out once
-// it has answered.
+// it has answered. A verdict is an answer too.
 func TestNobodyIsRefusedOnceTheAPIHasAnswered(t *testing.T) {
-	timed(t, func(t *testing.T, a *app) {
-		var browsers []*browser
-		var addresses []string
-		for range 8 {
-			b := a.browser()
-			browsers, addresses = append(browsers, b), append(addresses, b.callback("/dashboard/", idxtest.Ada).String())
-		}
-		a.hub.SetFault(idxtest.Fault{Kind: idxtest.ServerError})
-		for i := range 5 {
-			browsers[i].comeBack(addresses[i]).want(t, 503, "provider_unavailable")
-		}
-		later(10 * time.Second)
-		a.hub.SetFault(idxtest.Fault{Kind: idxtest.SlowHeaders, Delay: 100 * time.Millisecond})
-		var first sync.WaitGroup
-		first.Go(func() { browsers[5].comeBack(addresses[5]).want(t, 303, "") })
-		synctest.Wait()
-		browsers[6].comeBack(addresses[6]).want(t, 503, "provider_unavailable")
-		first.Wait()
-		browsers[7].comeBack(addresses[7]).want(t, 303, "")
-	}, func(c *middleware.Config) { c.APIRate = -1 })
+	for _, tt := range []struct {
+		name   string
+		token  string // that finds out; "": the visitor's own
+		status int
+	}{
+		{"with a profile", "", 303},
+		{"that the token is none", "11111111-1111-4111-8111-111111111111", 302},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			timed(t, func(t *testing.T, a *app) {
+				var browsers []*browser
+				var addresses []string
+				for range 8 {
+					b := a.browser()
+					browsers, addresses = append(browsers, b), append(addresses, b.callback("/dashboard/", idxtest.Ada).String())
+				}
+				if before, _, ok := strings.Cut(addresses[5], "token="); ok && tt.token != "" {
+					addresses[5] = before + "token=" + tt.token
+				}
+				a.hub.SetFault(idxtest.Fault{Kind: idxtest.ServerError})
+				for i := range 5 {
+					browsers[i].comeBack(addresses[i]).want(t, 503, "provider_unavailable")
+				}
+				later(10 * time.Second)
+				a.hub.SetFault(idxtest.Fault{Kind: idxtest.SlowHeaders, Delay: 100 * time.Millisecond})
+				var first sync.WaitGroup
+				first.Go(func() { browsers[5].comeBack(addresses[5]).want(t, tt.status, "") })
+				synctest.Wait()
+				browsers[6].comeBack(addresses[6]).want(t, 503, "provider_unavailable")
+				first.Wait()
+				browsers[7].comeBack(addresses[7]).want(t, 303, "")
+			}, func(c *middleware.Config) { c.APIRate = -1 })
+		})
+	}
 }
 
 // Pages that look once more before they refuse somebody do not each wait for an API that
@@ -608,29 +622,4 @@ func TestTokensThatAFirewallRefuses(t *testing.T) {
 			return &http.Response{StatusCode: 403, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("forbidden")), Request: r}, nil
 		})}
 	})
-}
-
-// A verdict is an answer too.
-func TestNobodyIsRefusedAfterAVerdict(t *testing.T) {
-	timed(t, func(t *testing.T, a *app) {
-		var browsers []*browser
-		var addresses []string
-		for range 8 {
-			b := a.browser()
-			browsers, addresses = append(browsers, b), append(addresses, b.callback("/dashboard/", idxtest.Ada).String())
-		}
-		a.hub.SetFault(idxtest.Fault{Kind: idxtest.ServerError})
-		for i := range 5 {
-			browsers[i].comeBack(addresses[i]).want(t, 503, "provider_unavailable")
-		}
-		later(10 * time.Second)
-		a.hub.SetFault(idxtest.Fault{Kind: idxtest.SlowHeaders, Delay: 100 * time.Millisecond})
-		var first sync.WaitGroup
-		dead, _, _ := strings.Cut(addresses[5], "token=")
-		first.Go(func() { browsers[5].comeBack(dead+"token=11111111-1111-4111-8111-111111111111").want(t, 302, "") })
-		synctest.Wait()
-		browsers[6].comeBack(addresses[6]).want(t, 503, "provider_unavailable")
-		first.Wait()
-		browsers[7].comeBack(addresses[7]).want(t, 303, "")
-	}, func(c *middleware.Config) { c.APIRate = -1 })
 }

@@ -187,7 +187,7 @@ func (t *webhookTask) keepDoing(ctx context.Context) {
 }
 
 func (t *webhookTask) giveUp(ctx context.Context) {
-	t.auth.log.limited(ctx, slog.LevelError, "idxauth: webhook without effect; the account is read again in time", "", slog.Any("webhook", t.hook))
+	t.auth.log.limited(ctx, slog.LevelError, "idxauth: webhook without effect: send it again; of what it tells, Revalidate finds only what the account shows", "", slog.Any("webhook", t.hook))
 }
 
 // log writes the one line of a webhook. Of the webhook it shows the event, if it is one
